@@ -1,0 +1,1 @@
+"""Siftline: neural search in one process."""

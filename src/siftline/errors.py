@@ -1,0 +1,79 @@
+"""Every error the library raises on purpose.
+
+    SiftlineError
+    ├── UsageError            an argument of a call or command: unknown name, wrong value
+    │   └── QueryError        a query: YQL, tensor input, embed(), expression
+    ├── PackageError          the application package: file, line, column
+    ├── DocumentError         a document or feed operation: file and line, id, field
+    ├── ModelError            a model file, the model catalogue, a runtime
+    ├── StoreError            the index on disk: format, lock, space, damage
+    └── MissingExtraError     an optional dependency that is not installed
+
+A message names the thing, the value and the way out; `place` says where it stands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something was written: a file, a line and column from 1, a field or key."""
+
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    field: str | None = None
+
+    def __str__(self) -> str:
+        numbers = [str(n) for n in (self.line, self.column) if n is not None]
+        where = ":".join([self.file or "<text>", *numbers]) if self.file or numbers else ""
+        if self.field:
+            where = f"{where} ({self.field})" if where else self.field
+        return where
+
+
+class SiftlineError(Exception):
+    """The base of every error raised on purpose; `place` is None where nothing was written."""
+
+    def __init__(self, message: str, place: Place | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.place = place
+
+    def __str__(self) -> str:
+        where = str(self.place) if self.place else ""
+        return f"{where}: {self.message}" if where else self.message
+
+
+class UsageError(SiftlineError):
+    """An argument of a call or a command is wrong."""
+
+
+class QueryError(UsageError):
+    """A query cannot be understood or answered as written."""
+
+
+class PackageError(SiftlineError):
+    """The application package is malformed, inconsistent or uses what is not supported."""
+
+
+class DocumentError(SiftlineError):
+    """A document or feed operation is malformed or does not fit its schema."""
+
+
+class ModelError(SiftlineError):
+    """A model file is missing, damaged or not what its use expects."""
+
+
+class StoreError(SiftlineError):
+    """The index on disk cannot be opened, read or written."""
+
+
+class MissingExtraError(SiftlineError):
+    """An optional dependency is not installed; the message names the extra to install."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs an extra: pip install 'siftline[{extra}]'")
+        self.extra = extra

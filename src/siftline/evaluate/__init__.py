@@ -1,0 +1,1 @@
+"""Runs and judgments to figures; cannot import the engine."""

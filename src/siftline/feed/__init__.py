@@ -1,0 +1,1 @@
+"""Documents in: operations, feed files, field values."""

@@ -1,0 +1,50 @@
+"""One feed operation: put, update or remove of one document."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from siftline.errors import DocumentError, Place
+
+_ID = re.compile(r"^id:([^:]*):([^:]+):((?:[ng]=[^:]*)?):(.+)$", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentId:
+    """`id:namespace:type:selector:user`, the user part may hold colons (spec 4.1)."""
+
+    namespace: str
+    type: str
+    selector: str
+    user: str
+
+    @staticmethod
+    def parse(text: str, place: Place | None = None) -> DocumentId:
+        """The id written in full; DocumentError if it is not one."""
+        found = _ID.match(text)
+        if not found:
+            raise DocumentError(
+                f"not a document id: '{text}' (expected id:namespace:type::name)", place
+            )
+        return DocumentId(*found.groups())
+
+    def __str__(self) -> str:
+        return f"id:{self.namespace}:{self.type}:{self.selector}:{self.user}"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Put (`fields` replace the document), update (`fields` name → operations) or remove.
+
+    update fields: name → {"assign": value} and the like, as in Vespa's document JSON.
+    """
+
+    kind: Literal["put", "update", "remove"]
+    id: DocumentId
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    condition: str | None = None
+    create: bool = False
+    place: Place | None = field(default=None, compare=False)

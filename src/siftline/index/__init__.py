@@ -1,0 +1,1 @@
+"""Documents and vectors on disk and in memory, as searchable segments."""

@@ -1,0 +1,211 @@
+"""The query as a value: a tree of what must match, named inputs, a rank profile and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from siftline.tensor.tensor import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class TermAnnotations:
+    """Annotations of a term; None where not given (spec 3.3)."""
+
+    weight: int = 100
+    significance: float | None = None
+    ranked: bool = True
+    filter: bool = False
+    stem: bool = True
+    prefix: bool = False
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """`field contains "text"`; on an index field the text is analysed, several tokens are a phrase."""
+
+    field: str
+    text: str
+    annotations: TermAnnotations = TermAnnotations()
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """`field contains phrase("a", "b")`: the words next to each other, in order."""
+
+    field: str
+    words: tuple[str, ...]
+    annotations: TermAnnotations = TermAnnotations()
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """`near` and `onear`: all words within `distance`, in order if `ordered`."""
+
+    field: str
+    words: tuple[str, ...]
+    distance: int = 2
+    ordered: bool = False
+    annotations: TermAnnotations = TermAnnotations()
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A numeric interval on an attribute; a single value has both ends equal."""
+
+    field: str
+    low: float
+    high: float
+    low_open: bool = False
+    high_open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class In:
+    """`field in (…)`: equal to one of the values."""
+
+    field: str
+    values: tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Regex:
+    """`field matches "expression"` on a string attribute, unanchored, case-insensitive."""
+
+    field: str
+    expression: str
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """All children."""
+
+    children: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """Any child."""
+
+    children: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Not the child."""
+
+    child: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """Only `matching` must match; the others contribute to ranking."""
+
+    matching: Node
+    ranking: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WeakAnd:
+    """The `target_hits` best documents by the text score of the children (spec 3.4)."""
+
+    children: tuple[Node, ...]
+    target_hits: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Wand:
+    """The `target_hits` best documents by the dot product of integer weights and a weighted set."""
+
+    field: str
+    weights: Mapping[str, float]
+    target_hits: int = 10
+    score_threshold: float = 0.0
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DotProduct:
+    """Documents with at least one of the tokens; raw score is the dot product."""
+
+    field: str
+    weights: Mapping[str, float]
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NearestNeighbor:
+    """The `target_hits` nearest documents: dense by distance, mapped (learned sparse) by dot product.
+
+    query: the name of the tensor among the query inputs. approximate None means where there is a
+    graph. explore: additional candidates in the graph search.
+    """
+
+    field: str
+    query: str
+    target_hits: int
+    approximate: bool | None = None
+    explore: int = 0
+    distance_threshold: float | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """`true`: every document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """`false`: no document."""
+
+
+Node = (
+    Term | Phrase | Near | Range | In | Regex | And | Or | Not | Rank
+    | WeakAnd | Wand | DotProduct | NearestNeighbor | All | Nothing
+)  # fmt: skip
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """The node and all below it, in the order written."""
+    yield node
+    if isinstance(node, (And, Or, WeakAnd)):
+        for child in node.children:
+            yield from walk(child)
+    elif isinstance(node, Not):
+        yield from walk(node.child)
+    elif isinstance(node, Rank):
+        yield from walk(node.matching)
+        for child in node.ranking:
+            yield from walk(child)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Everything one search needs; immutable.
+
+    inputs: `query(name)` → Tensor or number, already of the declared type. rerank_count and
+    global_rerank_count override the profile (0 switches the phase off). exhaustive: score every
+    document instead of pruning. select: fields to show, None for all. parameters: the request
+    parameters as given, for `@name` and traces.
+    """
+
+    root: Node
+    profile: str = "default"
+    schema: str | None = None
+    inputs: Mapping[str, Tensor | float] = field(default_factory=dict)
+    hits: int = 10
+    offset: int = 0
+    rerank_count: int | None = None
+    global_rerank_count: int | None = None
+    summary: str | None = None
+    select: tuple[str, ...] | None = None
+    order_by: tuple[tuple[str, bool], ...] = ()
+    timeout: float = 0.5
+    trace_level: int = 0
+    exhaustive: bool = False
+    language: str | None = None
+    rank_properties: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""The application package as objects: schemas, services, settings."""

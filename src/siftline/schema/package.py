@@ -1,0 +1,106 @@
+"""The application package as objects: schemas, services and what only Siftline knows.
+
+A package is Vespa's folder (`services.xml`, `schemas/*.sd`, `models/`) plus
+`ext/siftline.toml`, which Vespa ignores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from siftline.errors import PackageError, Place
+from siftline.schema.definition import Schema
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReference:
+    """A model file named in services.xml: any of a path in the package, a url and a model-id."""
+
+    path: str | None = None
+    url: str | None = None
+    model_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """An embedder of services.xml.
+
+    type: hugging-face-embedder, colbert-embedder, splade-embedder, bert-embedder or
+    hugging-face-tokenizer. models: element name (`transformer-model`, …) → file.
+    parameters: every other child element by its path (`prepend/query`), as text.
+    """
+
+    id: str
+    type: str
+    models: Mapping[str, ModelReference] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    place: Place | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What services.xml says: embedders by id, the content cluster's id, its document types.
+
+    threads_per_search is content/engine/proton/tuning/searchnode/requestthreads/persearch.
+    """
+
+    components: Mapping[str, Component] = field(default_factory=dict)
+    content_id: str = "content"
+    documents: tuple[str, ...] = ()
+    threads_per_search: int = 1
+    model_evaluation: bool = False
+    source: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SparseQuery:
+    """How a sparse embedder encodes queries: `encoder` (its model) or `idf` (no model at all).
+
+    idf: None for the table counted from the corpus while feeding, else a JSON file of
+    token → weight, by path in the package or catalogue name. unknown: weight of a token that
+    the table lacks.
+    """
+
+    mode: str = "encoder"
+    idf: str | None = None
+    unknown: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`ext/siftline.toml`, each table a field here.
+
+    sparse_index: schema.field names of mapped tensor fields with a learned-sparse index.
+    sparse_queries: embedder id → SparseQuery. embedder_options: embedder id → option → value,
+    such as colbert `mask-queries`. models: file or folder in the package → catalogue name it
+    comes from when it is not there. runtime: `name` (auto, onnxruntime, openvino), `threads`,
+    `precision`.
+    """
+
+    sparse_index: frozenset[str] = frozenset()
+    sparse_queries: Mapping[str, SparseQuery] = field(default_factory=dict)
+    embedder_options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    models: Mapping[str, str] = field(default_factory=dict)
+    runtime: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A whole application package; `folder` is None until it is saved or was read from one."""
+
+    name: str
+    schemas: Mapping[str, Schema]
+    services: Services = field(default_factory=Services)
+    settings: Settings = field(default_factory=Settings)
+    folder: Path | None = field(default=None, compare=False)
+
+    def schema(self, name: str | None = None) -> Schema:
+        """The schema of that name, or the only one."""
+        if name is None and len(self.schemas) == 1:
+            return next(iter(self.schemas.values()))
+        if name is None or name not in self.schemas:
+            known = ", ".join(self.schemas) or "none"
+            raise PackageError(f"package '{self.name}' has no schema '{name}' (it has: {known})")
+        return self.schemas[name]

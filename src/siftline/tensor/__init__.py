@@ -1,0 +1,1 @@
+"""Tensor types, values, batches and algebra."""
