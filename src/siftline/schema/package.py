@@ -58,13 +58,14 @@ class Services:
 class SparseQuery:
     """How a sparse embedder encodes queries: `encoder` (its model) or `idf` (no model at all).
 
-    idf: None for the table counted from the corpus while feeding, else a JSON file of
-    token → weight, by path in the package or catalogue name. unknown: weight of a token that
-    the table lacks.
+    idf: `corpus` for the table counted while feeding, else a JSON file of token → weight, by path
+    in the package or catalogue name. field: the sparse field whose corpus is counted, None where
+    the schema has only one. unknown: weight of a token that the table lacks.
     """
 
     mode: str = "encoder"
-    idf: str | None = None
+    idf: str = "corpus"
+    field: str | None = None
     unknown: float = 1.0
 
 
@@ -87,6 +88,20 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
+class QueryProfile:
+    """Named request parameters (`search/query-profiles/NAME.xml`): the request's own values win.
+
+    fields: parameter → text. fixed: parameters that a request may not override.
+    """
+
+    name: str
+    inherits: tuple[str, ...] = ()
+    fields: Mapping[str, str] = field(default_factory=dict)
+    fixed: frozenset[str] = frozenset()
+    place: Place | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Package:
     """A whole application package; `folder` is None until it is saved or was read from one."""
 
@@ -94,6 +109,7 @@ class Package:
     schemas: Mapping[str, Schema]
     services: Services = field(default_factory=Services)
     settings: Settings = field(default_factory=Settings)
+    query_profiles: Mapping[str, QueryProfile] = field(default_factory=dict)
     folder: Path | None = field(default=None, compare=False)
 
     def schema(self, name: str | None = None) -> Schema:
