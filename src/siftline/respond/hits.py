@@ -1,0 +1,91 @@
+"""The answer to a query as values: hits with their fields and scores, counts, trace, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from siftline.respond.problems import SearchError
+from siftline.respond.trace import Trace
+from siftline.tensor.tensor import Tensor
+
+#: A feature's value for one hit.
+FeatureValue = float | Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One document of the answer.
+
+    relevance: the score of the last phase that ranked it. fields: the summary, tensors as Tensor.
+    match_features and summary_features are None where the profile lists none. scores: phase
+    (`first-phase`, `second-phase`, `global-phase`) → the score it gave; a phase that did not score
+    the hit is left out.
+    """
+
+    id: str
+    relevance: float
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    match_features: Mapping[str, FeatureValue] | None = None
+    summary_features: Mapping[str, FeatureValue] | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    source: str = "content"
+
+    def __getitem__(self, name: str) -> Any:
+        return self.fields[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of the corpus was searched; `degraded` names the reasons why not all of it."""
+
+    documents: int
+    percent: int = 100
+    degraded: frozenset[str] = frozenset()
+
+    @property
+    def full(self) -> bool:
+        """Whether every document was searched."""
+        return self.percent == 100 and not self.degraded
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds for matching and ranking, for filling the summaries, and for everything."""
+
+    query: float
+    summary: float
+    search: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The hits of one page, best first, and how many documents matched in all."""
+
+    hits: tuple[Hit, ...]
+    total: int
+    coverage: Coverage
+    trace: Trace | None = None
+    errors: tuple[SearchError, ...] = ()
+    timing: Timing | None = None
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    def __getitem__(self, position: int) -> Hit:
+        return self.hits[position]
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the hits, best first."""
+        return [hit.id for hit in self.hits]
+
+    def to_json(self, *, tensors: str = "short") -> dict[str, Any]:
+        """The answer in the shape of Vespa's result JSON (spec 3.11); `tensors` is a tensor form."""
+        from siftline.respond.render import to_json
+
+        return to_json(self, tensors=tensors)
