@@ -14,7 +14,8 @@ from siftline.schema.script import Script
 from siftline.tensor.tensor import Tensor
 from siftline.tensor.types import TensorType
 
-#: kinds of FieldType; `array`, `weightedset` and `map` have an element (and map a key) type
+#: kinds of FieldType; `array`, `weightedset` and `map` have an element (and map a key) type.
+#: A type of kind `struct` names a struct of the schema; it is stored and returned, never searched.
 KINDS = (
     "string",
     "int",
@@ -28,6 +29,8 @@ KINDS = (
     "map",
     "tensor",
 )
+
+NUMERIC_KINDS = ("int", "long", "byte", "float", "double")
 
 DISTANCE_METRICS = (
     "euclidean",
@@ -47,13 +50,22 @@ class FieldType:
     element: FieldType | None = None
     key: FieldType | None = None
     tensor: TensorType | None = None
+    struct: str | None = None
 
     def __str__(self) -> str:
         if self.kind == "tensor":
             return str(self.tensor)
+        if self.kind == "struct":
+            return str(self.struct)
         if self.kind == "map":
             return f"map<{self.key},{self.element}>"
         return f"{self.kind}<{self.element}>" if self.element else self.kind
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the values, or the elements of an array or weighted set, are numbers."""
+        kind = self.element.kind if self.element and self.kind != "map" else self.kind
+        return kind in NUMERIC_KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +83,8 @@ class Field:
     indexing: the script that runs when a document is fed; its outputs say whether the field is
     an index (`indexed`), an attribute (`is_attribute`) and in the summary.
     match: text, word, exact, cased or uncased; `stemming`: none, best, shortest or multiple.
+    struct_fields: settings of the parts of a map or struct (`key`, `value` or a member's name).
+    hints: settings that change no result, kept as written so that a cluster gets them.
     """
 
     name: str
@@ -88,17 +102,20 @@ class Field:
     rank: str = "normal"
     weight: int = 100
     aliases: tuple[str, ...] = ()
+    struct_fields: Mapping[str, Field] = field(default_factory=dict)
+    hints: Mapping[str, str] = field(default_factory=dict)
     place: Place | None = field(default=None, compare=False)
 
     @property
     def indexed(self) -> bool:
-        """Whether the script writes the index."""
-        return "index" in self.indexing.outputs
+        """Whether the script writes the index; an index of numbers is an attribute instead."""
+        return "index" in self.indexing.outputs and not self.type.numeric
 
     @property
     def is_attribute(self) -> bool:
-        """Whether the script writes an attribute."""
-        return "attribute" in self.indexing.outputs
+        """Whether the script writes an attribute; an index of numbers counts as one."""
+        outputs = self.indexing.outputs
+        return "attribute" in outputs or ("index" in outputs and self.type.numeric)
 
     @property
     def in_summary(self) -> bool:
@@ -125,11 +142,12 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A named expression of a rank profile, with parameters."""
+    """A named expression of a rank profile, with parameters; `inline` is a hint."""
 
     name: str
     parameters: tuple[str, ...]
     expression: Expression
+    inline: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,23 +155,29 @@ class Phase:
     """A ranking phase; None where the profile says nothing.
 
     rerank_count is keep-rank-count in the first phase. An inherited phase may override settings
-    and keep the parent's expression.
+    and keep the parent's expression. total_rerank_count bounds all nodes together; on one node
+    `Schema.profile` folds it into rerank_count.
     """
 
     expression: Expression | None = None
     rerank_count: int | None = None
     score_drop_limit: float | None = None
+    total_rerank_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class OnnxModel:
-    """An ONNX model of a schema or profile: ONNX input name → source, ONNX output name → alias."""
+    """An ONNX model of a schema or profile: ONNX input name → source, ONNX output name → alias.
+
+    options: `interop-threads`, `execution-mode` and `gpu-device`, as written.
+    """
 
     name: str
     file: str
     inputs: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
     threads: int | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
     place: Place | None = field(default=None, compare=False)
 
 
@@ -168,15 +192,21 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A named tensor or number."""
+    """A named tensor or number; `file` is where in the package it was read from."""
 
     name: str
     value: Tensor | float
+    file: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class RankProfile:
-    """A rank profile as written; `Schema.profile` gives it with everything inherited filled in."""
+    """A rank profile as written; `Schema.profile` gives it with everything inherited filled in.
+
+    match_features_inherits: the profile named by `match-features inherits`, whose features come
+    first; None replaces the inherited list. settings: everything that is not ranking itself, such
+    as `num-threads-per-search`, as written.
+    """
 
     name: str
     inherits: tuple[str, ...] = ()
@@ -192,6 +222,8 @@ class RankProfile:
     rank_properties: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     strict: bool = False
+    match_features_inherits: str | None = None
+    summary_features_inherits: str | None = None
     place: Place | None = field(default=None, compare=False)
 
 
@@ -203,6 +235,7 @@ class DocumentSummary:
     fields: Mapping[str, str] = field(default_factory=dict)
     inherits: tuple[str, ...] = ()
     from_disk: bool = False
+    omit_summary_features: bool = False
     place: Place | None = field(default=None, compare=False)
 
 
@@ -210,7 +243,8 @@ class DocumentSummary:
 class Schema:
     """A document type and how it is indexed and ranked.
 
-    fields: in declaration order, those of the document first.
+    fields: in declaration order, those of the document first. structs: member name → type, by
+    struct. settings: schema-wide settings that change no result, as written.
     """
 
     name: str
@@ -220,7 +254,15 @@ class Schema:
     constants: Mapping[str, Constant] = field(default_factory=dict)
     onnx_models: Mapping[str, OnnxModel] = field(default_factory=dict)
     summaries: Mapping[str, DocumentSummary] = field(default_factory=dict)
+    structs: Mapping[str, Mapping[str, FieldType]] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
     place: Place | None = field(default=None, compare=False)
+
+    def profile(self, name: str = "default") -> RankProfile:
+        """The rank profile with everything inherited filled in, built-in profiles included."""
+        from siftline.schema.inherit import resolve_profile
+
+        return resolve_profile(self, name)
 
     def field(self, name: str) -> Field:
         """The field of that name or alias; PackageError names the nearest if there is none."""

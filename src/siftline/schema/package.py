@@ -120,3 +120,15 @@ class Package:
             known = ", ".join(self.schemas) or "none"
             raise PackageError(f"package '{self.name}' has no schema '{name}' (it has: {known})")
         return self.schemas[name]
+
+    def query_profile(self, name: str = "default") -> QueryProfile:
+        """The query profile with everything inherited filled in; PackageError if there is none."""
+        from siftline.schema.query_profiles import resolve_query_profile
+
+        return resolve_query_profile(self.query_profiles, name)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the package as files, at once or not at all; reading them gives it back equal."""
+        from siftline.schema.write import save_package
+
+        return save_package(self, Path(folder))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from siftline.errors import Place
 
@@ -63,7 +63,12 @@ class ElementStep:
 
 @dataclass(frozen=True, slots=True)
 class CallStep:
-    """Any other function, like `lowercase`, `trim`, `split "x"`, `to_int`, `pack_bits`, `set_language`."""
+    """Any other function, like `lowercase`, `trim`, `split "x"`, `to_int`, `pack_bits`.
+
+    Arithmetic is a call named `+ - * / %` with two steps. Control flow holds steps too:
+    `if` (left, comparison, right, then steps, else steps or None), `switch` ((text, steps)
+    pairs, default steps or None), `select_input` ((field, steps) pairs).
+    """
 
     name: str
     arguments: tuple[Any, ...] = ()
@@ -96,6 +101,9 @@ Step = (
     | OutputStep
     | PipeStep
 )
+
+
+STEPS: tuple[type, ...] = get_args(Step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +143,14 @@ def _walk(steps: tuple[Step, ...]) -> Iterator[Step]:
             yield from _walk(step.alternatives)
         elif isinstance(step, (ForEachStep, PipeStep)):
             yield from _walk(step.steps)
+        elif isinstance(step, CallStep):
+            yield from _walk(tuple(_nested(step.arguments)))
+
+
+def _nested(value: Any) -> Iterator[Step]:
+    if isinstance(value, tuple):
+        for item in value:
+            yield from _nested(item)
+    elif isinstance(value, STEPS):
+        yield value
+
