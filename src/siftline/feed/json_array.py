@@ -105,7 +105,9 @@ class _Text:
             except (ValueError, RecursionError) as error:
                 return decoding_fault(error)
             else:
-                if end < len(self._text) or self._ended:  # else a number may go on
+                # a number this near the end may go on
+                whole = isinstance(value, (dict, list, str)) or len(self._text) - end > _NEAR_END
+                if whole or self._ended:
                     found = checked(self._text[self._at : end], value)
                     if not isinstance(found, JsonFault):
                         self.use(end - self._at)

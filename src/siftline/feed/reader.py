@@ -82,7 +82,7 @@ def _operations(
 ) -> Iterator[Operation | DocumentError]:
     name = str(path) if path else "<stdin>"
     with open_bytes(path) as stream:
-        for line, value in _values(stream):
+        for line, value in read_values(stream):
             place = Place(file=name, line=line)
             if isinstance(value, JsonFault):
                 yield DocumentError(value.message, place)
@@ -92,7 +92,7 @@ def _operations(
             yield _operation_or_error(value, schema_name, namespace, place)
 
 
-def _values(stream: BinaryIO) -> Iterator[tuple[int, Any]]:
+def read_values(stream: BinaryIO) -> Iterator[tuple[int, Any]]:
     """Each JSON value or fault with its line, a break of the data included."""
     line = 1
     values: Iterator[tuple[int, Any]]

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from siftline.errors import UsageError
 
@@ -43,7 +43,7 @@ def feed_file(source: str | Path) -> Path | None:
 def open_bytes(path: Path | None) -> Iterator[BinaryIO]:
     """The bytes of a file, or of standard input for None; gzip is known by its first two bytes."""
     if path is None:
-        buffered = io.BufferedReader(sys.stdin.buffer)
+        buffered = io.BufferedReader(cast(io.RawIOBase, sys.stdin.buffer))
         try:
             yield _unzipped(buffered)
         finally:

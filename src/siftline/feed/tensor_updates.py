@@ -21,9 +21,9 @@ Blocks = dict[Address, np.ndarray]
 
 
 def apply(type_: TensorType, value: Any, operation: str, argument: Any) -> Any:
-    """The tensor's JSON after the operation, None where no cell is left; UsageError if it cannot be.
+    """The tensor's JSON after the operation, None where no cell is left.
 
-    value: its JSON before, None where it has none.
+    value: its JSON before, None where it has none. UsageError where the operation does not fit.
     """
     if not isinstance(argument, Mapping):
         raise UsageError(f"expected an object for '{operation}', got {shown(argument)}")
@@ -44,7 +44,8 @@ def apply(type_: TensorType, value: Any, operation: str, argument: Any) -> Any:
         raise UsageError(f"'{operation}' does not apply to {type_}")
     if not blocks:
         return None
-    return to_json(checked_tensor(type_, Tensor.blocks(type_, blocks)))
+    cells: dict[Address | str, Any] = {address: block for address, block in blocks.items()}
+    return to_json(checked_tensor(type_, Tensor.blocks(type_, cells)))
 
 
 def _add(type_: TensorType, blocks: Blocks, argument: Mapping[str, Any]) -> None:

@@ -165,7 +165,7 @@ def _apply_at_index(
 ) -> Any:
     try:
         index = int(step)
-    except ValueError:
+    except (TypeError, ValueError):
         raise UsageError(f"expected the number of an element, got {shown(step)}") from None
     if value is None or not 0 <= index < len(value):
         return value  # Vespa passes over an element that is not there
@@ -185,12 +185,12 @@ def _match(target: _Target, value: Any, argument: Any) -> Any:
     changes = [(name, item) for name, item in argument.items() if name != "element"]
     if not changes:
         raise UsageError(f"'match' names no operation: {shown(argument)}")
-    step = element if isinstance(element, (str, int)) else str(element)
+    weighted = target.type.kind == "weightedset"
+    step = checked_key(parts(target.type)[0], element) if weighted else element
     for name, item in changes:
         if name not in ("assign", *ARITHMETIC):
             raise UsageError(f"'match' cannot do {shown(name)}")
-        known = value is not None and target.type.kind == "weightedset" and str(step) in value
-        if target.type.kind == "weightedset" and not known and _CREATE not in target.options:
+        if weighted and step not in (value or {}) and _CREATE not in target.options:
             return value
         value = _apply_at(target, value, step, name, item)
     return value
@@ -234,4 +234,6 @@ def _calculate(type_: FieldType, value: Any, operation: str, argument: Any) -> A
         result = abs(old) // abs(operand) * (1 if (old < 0) == (operand < 0) else -1)
     else:
         result = old / operand
-    return checked_single(type_, math.trunc(result) if type_.kind in RANGES else result)
+    if type_.kind in RANGES and isinstance(result, float) and math.isfinite(result):
+        result = math.trunc(result)
+    return checked_single(type_, result)
