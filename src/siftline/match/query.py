@@ -140,7 +140,8 @@ class NearestNeighbor:
     """The `target_hits` nearest documents: dense by distance, mapped (learned sparse) by dot product.
 
     query: the name of the tensor among the query inputs. approximate None means where there is a
-    graph. explore: additional candidates in the graph search.
+    graph. explore: additional candidates in the graph search. settings: rank profile settings
+    (`approximate-threshold`, …) that this operator overrides.
     """
 
     field: str
@@ -150,6 +151,7 @@ class NearestNeighbor:
     explore: int = 0
     distance_threshold: float | None = None
     label: str | None = None
+    settings: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +190,9 @@ class Query:
 
     inputs: `query(name)` → Tensor or number, already of the declared type. rerank_count and
     global_rerank_count override the profile (0 switches the phase off). exhaustive: score every
-    document instead of pruning. select: fields to show, None for all. parameters: the request
-    parameters as given, for `@name` and traces.
+    document instead of pruning. select: fields to show, None for all. order_by: (field,
+    descending). timeout: seconds. parameters: the request parameters by full name, query profile
+    included, for `@name` and traces.
     """
 
     root: Node
