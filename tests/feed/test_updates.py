@@ -30,6 +30,8 @@ TYPES = {
     "tags": of("weightedset", "string"),
     "counts": of("weightedset", "string"),
     "by": of("map", "int", "string"),
+    "person": FieldType("struct", struct="person"),
+    "people": FieldType("array", FieldType("struct", struct="person")),
     "dense": FieldType("tensor", tensor=TensorType.parse("tensor<float>(x[3])")),
     "sparse": FieldType("tensor", tensor=TensorType.parse("tensor<float>(a{})")),
     "mixed": FieldType("tensor", tensor=TensorType.parse("tensor<float>(a{},x[2])")),
@@ -47,6 +49,7 @@ SCHEMA = Schema(
         )
         for name, type_ in TYPES.items()
     },
+    structs={"person": {"name": of("string"), "age": of("int"), "tags": TYPES["tags"]}},
 )
 
 
@@ -117,6 +120,20 @@ def cells(field: str, document: dict[str, Any] | None) -> dict[Any, Any]:
         ({"by": {"a": 1}}, {"by{b}": {"increment": 2}}, {"by": {"a": 1}}),
         ({"by": {"a": 1, "b": 2}}, {"by{a}": {"remove": 0}}, {"by": {"b": 2}}),
         ({"by": {"a": 1}}, {"by{a}": {"remove": 0}}, {}),
+        ({}, {"person": {"assign": {"name": "x"}}}, {"person": {"name": "x"}}),
+        ({}, {"person.age": {"increment": 3}}, {"person": {"age": 3}}),
+        (
+            {"person": {"age": 3}},
+            {"person.tags{a}": {"assign": 1}},
+            {"person": {"age": 3, "tags": {"a": 1}}},
+        ),
+        ({"person": {"age": 3}}, {"person.age": {"assign": None}}, {}),
+        (
+            {"people": [{"age": 3}]},
+            {"people[0].name": {"assign": "x"}},
+            {"people": [{"age": 3, "name": "x"}]},
+        ),
+        ({"people": [{"age": 3}]}, {"people[1].name": {"assign": "x"}}, {"people": [{"age": 3}]}),
     ],
 )
 def test_operations_on_values(
@@ -229,13 +246,18 @@ def test_a_tensor_without_cells_is_not_set() -> None:
     ("changes", "says"),
     [
         ({"nn": {"assign": 1}}, "No field 'nn'"),
-        ({"a.b": {"assign": 1}}, "No field 'a.b'"),
+        ({"a.b": {"assign": 1}}, "No field 'a'"),
+        ({"person.size": {"assign": 1}}, 'no member "size" (it has name, age, tags)'),
+        ({"person": {"assign": {"age": "x"}}}, "person.age: expected a whole number"),
+        ({"person": {"assign": [1]}}, "expected an object for struct person"),
+        ({"tags{a": {"assign": 1}}, "not a path like"),
+        ({"": {"assign": 1}}, "No field ''"),
         ({"n": 5}, "expected an update operation"),
         ({"n": {}}, "expected an update operation"),
         ({"n": {"inc": 5}}, 'unknown update operation "inc" (known: assign, add'),
         ({"n": {"add": [5]}}, "'add' does not apply to type int"),
         ({"n": {"assign": "x"}}, "expected a whole number (int)"),
-        ({"n": {"increment": 2**31}}, "2147483648 is outside int"),
+        ({"n": {"increment": 2**31}}, "2147483649 is outside int"),
         ({"n": {"divide": 0}}, "cannot divide by 0"),
         ({"x": {"multiply": 1e308, "increment": 1e308, "divide": 1e-10}}, "not a finite number"),
         ({"title": {"increment": 1}}, "'increment' does not apply to type string"),

@@ -33,7 +33,7 @@ def apply(type_: TensorType, value: Any, operation: str, argument: Any) -> Any:
     if value is not None:
         # float64 while calculating, rounded to the type's cells once at the end
         old = from_json(type_, value).as_dict()
-        blocks = {address: block.astype(np.float64) for address, block in old.items()}
+        blocks = {address: np.array(block, np.float64) for address, block in old.items()}
     if operation == "add":
         _add(type_, blocks, argument)
     elif operation == "remove":

@@ -6,7 +6,8 @@
     match                                   one element of an array or weighted set
     modify                                  cells of a tensor
 
-A key of `fields` may be a path to one element: `tags{key}`, `list[3]`.
+A key of `fields` may be a path to one element: `tags{key}`, `list[3]`, `person.name`, and steps
+one behind the other: `people[3].name`.
 """
 
 from __future__ import annotations
@@ -23,29 +24,41 @@ from siftline.feed.operation import Operation
 from siftline.feed.shown import shown
 from siftline.feed.values import (
     RANGES,
+    Structs,
     about,
     checked,
     checked_key,
     checked_single,
     document_field,
     parts,
+    struct_member,
 )
 from siftline.schema.definition import Field, FieldType, Schema
 
 ARITHMETIC = ("increment", "decrement", "multiply", "divide")
 OPERATIONS = ("assign", "add", "remove", *ARITHMETIC, "match", "modify")
 
-_PATH = re.compile(r'([A-Za-z_]\w*)(?:\{("?)(.*)\2\}|\[(\d+)\])?', re.DOTALL)
+#: one step of a path: {key}, {"key"}, [3] or .member
+_STEP = re.compile(r'\{(?:"([^"]*)"|([^"{}]*))\}|\[([0-9]{1,9})\]|\.([A-Za-z_]\w*)')
+_NAME = re.compile(r"[A-Za-z_]\w*")
 _CREATE = "create-if-nonexistent"
 _REMOVE_ZERO = "remove-if-zero"
 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """What an operation changes: a type, and the field's options of weighted sets."""
+    """What an operation changes: a type, the field's options of weighted sets, the structs."""
 
     type: FieldType
-    options: frozenset[str]
+    structs: Structs
+    options: frozenset[str] = frozenset()
+
+    def element(self, type_: FieldType) -> _Target:
+        """A part of this one."""
+        return _Target(type_, self.structs)
+
+
+Step = str | int
 
 
 def apply_update(
@@ -61,10 +74,10 @@ def apply_update(
     document = dict(stored or {})
     for key, changes in operation.fields.items():
         try:
-            field, step = _resolve(schema, key)
+            field, steps = _resolve(schema, key)
             value = document.pop(field.name, None)
             for name, argument in _changes(field, changes):
-                value = _apply(_target(field), value, step, name, argument)
+                value = _apply(_target(schema, field), value, steps, name, argument)
         except DocumentError as error:
             raise about(operation, error) from None
         except UsageError as error:
@@ -77,20 +90,23 @@ def apply_update(
 
 def updated_fields(operation: Operation) -> frozenset[str]:
     """The names of the fields an update touches, without their paths."""
-    return frozenset(re.split(r"[{\[]", key, maxsplit=1)[0] for key in operation.fields)
+    return frozenset(re.split(r"[{\[.]", key, maxsplit=1)[0] for key in operation.fields)
 
 
-def _resolve(schema: Schema, key: str) -> tuple[Field, str | int | None]:
-    """The field of a key and the element it points at: a text key, a number, or None."""
-    found = _PATH.fullmatch(key)
-    if not found:
-        # a path through structs, or no path at all: say what is wrong with the field's name
-        document_field(schema, key)
-        raise UsageError("not a field or a path like name{key} or name[3]")
-    name, _, text, number = found.groups()
-    if number is not None:
-        return document_field(schema, name), int(number)
-    return document_field(schema, name), text
+def _resolve(schema: Schema, key: str) -> tuple[Field, tuple[Step, ...]]:
+    """The field of a key and the steps to the element it points at."""
+    found = _NAME.match(key)
+    at = found.end() if found else 0
+    field = document_field(schema, key[:at] or key)
+    steps: list[Step] = []
+    while at < len(key):
+        step = _STEP.match(key, at)
+        if not step:
+            raise UsageError("not a path like name{key}, name[3] or name.member")
+        quoted, plain, number, member = step.groups()
+        steps.append(int(number) if number else quoted or plain or member or "")
+        at = step.end()
+    return field, tuple(steps)
 
 
 def _changes(field: Field, changes: Any) -> list[tuple[str, Any]]:
@@ -108,20 +124,20 @@ def _changes(field: Field, changes: Any) -> list[tuple[str, Any]]:
     return list(changes.items())
 
 
-def _target(field: Field) -> _Target:
-    options = field.attribute_options | frozenset(field.match_settings)
-    return _Target(field.type, options & {_CREATE, _REMOVE_ZERO})
+def _target(schema: Schema, field: Field) -> _Target:
+    options = field.attribute_options | frozenset(field.match_settings) | frozenset(field.hints)
+    return _Target(field.type, schema.structs, options & {_CREATE, _REMOVE_ZERO})
 
 
 def _apply(
-    target: _Target, value: Any, step: str | int | None, operation: str, argument: Any
+    target: _Target, value: Any, steps: tuple[Step, ...], operation: str, argument: Any
 ) -> Any:
     """The field's new value, None for not set."""
-    if step is not None:
-        return _apply_at(target, value, step, operation, argument)
+    if steps:
+        return _apply_at(target, value, steps, operation, argument)
     type_ = target.type
     if operation == "assign":
-        return checked(type_, argument)
+        return checked(type_, argument, target.structs)
     if operation == "match":
         return _match(target, value, argument)
     if operation in ARITHMETIC:
@@ -129,30 +145,35 @@ def _apply(
     if type_.kind == "tensor" and type_.tensor is not None:
         return tensor_updates.apply(type_.tensor, value, operation, argument)
     if operation == "add":
-        return _add(type_, value, argument)
+        return _add(target, value, argument)
     if operation == "remove":
-        return _remove(type_, value, argument)
+        return _remove(target, value, argument)
     raise UsageError(f"'{operation}' does not apply to type {type_}")
 
 
-def _apply_at(target: _Target, value: Any, step: str | int, operation: str, argument: Any) -> Any:
+def _apply_at(
+    target: _Target, value: Any, steps: tuple[Step, ...], operation: str, argument: Any
+) -> Any:
     """The collection after one of its elements was changed."""
     type_ = target.type
     if type_.kind == "array":
-        return _apply_at_index(type_, value, step, operation, argument)
-    if type_.kind not in ("map", "weightedset"):
+        return _apply_at_index(target, value, steps, operation, argument)
+    weighted = type_.kind == "weightedset"
+    if type_.kind == "struct":
+        key, element = str(steps[0]), struct_member(type_, steps[0], target.structs)
+    elif weighted or type_.kind == "map":
+        key_type, element = parts(type_)
+        key = checked_key(key_type, steps[0])
+    else:
         raise UsageError(f"type {type_} has no elements to point at")
-    key_type, element = parts(type_)
-    key = checked_key(key_type, step)
     found = dict(value or {})
-    missing = key not in found
-    if operation == "remove":
+    if operation == "remove" and len(steps) == 1:
         found.pop(key, None)
         return found or None
-    weighted = type_.kind == "weightedset"
-    if missing and operation in ARITHMETIC and not (weighted and _CREATE in target.options):
+    creates = type_.kind == "struct" or (weighted and _CREATE in target.options)
+    if key not in found and operation in ARITHMETIC and not creates:
         return value
-    changed = _apply(_Target(element, frozenset()), found.get(key), None, operation, argument)
+    changed = _apply(target.element(element), found.get(key), steps[1:], operation, argument)
     if changed is None or (weighted and changed == 0 and _REMOVE_ZERO in target.options):
         found.pop(key, None)
     else:
@@ -161,19 +182,19 @@ def _apply_at(target: _Target, value: Any, step: str | int, operation: str, argu
 
 
 def _apply_at_index(
-    type_: FieldType, value: Any, step: str | int, operation: str, argument: Any
+    target: _Target, value: Any, steps: tuple[Step, ...], operation: str, argument: Any
 ) -> Any:
     try:
-        index = int(step)
+        index = int(steps[0])
     except (TypeError, ValueError):
-        raise UsageError(f"expected the number of an element, got {shown(step)}") from None
+        raise UsageError(f"expected the number of an element, got {shown(steps[0])}") from None
     if value is None or not 0 <= index < len(value):
         return value  # Vespa passes over an element that is not there
-    if operation == "remove":
+    if operation == "remove" and len(steps) == 1:
         return [*value[:index], *value[index + 1 :]] or None
-    target = _Target(parts(type_)[1], frozenset())
-    changed = _apply(target, value[index], None, operation, argument)
-    if changed is None and target.type.kind != "string":
+    element = target.element(parts(target.type)[1])
+    changed = _apply(element, value[index], steps[1:], operation, argument)
+    if changed is None and element.type.kind != "string":
         raise UsageError("an element of an array cannot be null")
     return [*value[:index], "" if changed is None else changed, *value[index + 1 :]]
 
@@ -192,21 +213,23 @@ def _match(target: _Target, value: Any, argument: Any) -> Any:
             raise UsageError(f"'match' cannot do {shown(name)}")
         if weighted and step not in (value or {}) and _CREATE not in target.options:
             return value
-        value = _apply_at(target, value, step, name, item)
+        value = _apply_at(target, value, (step,), name, item)
     return value
 
 
-def _add(type_: FieldType, value: Any, argument: Any) -> Any:
+def _add(target: _Target, value: Any, argument: Any) -> Any:
+    type_, structs = target.type, target.structs
     if type_.kind == "array":
-        return [*(value or []), *(checked(type_, argument) or [])] or None
+        return [*(value or []), *(checked(type_, argument, structs) or [])] or None
     if type_.kind in ("weightedset", "map"):
-        return {**(value or {}), **(checked(type_, argument) or {})} or None
+        return {**(value or {}), **(checked(type_, argument, structs) or {})} or None
     raise UsageError(f"'add' does not apply to type {type_}")
 
 
-def _remove(type_: FieldType, value: Any, argument: Any) -> Any:
+def _remove(target: _Target, value: Any, argument: Any) -> Any:
+    type_, structs = target.type, target.structs
     if type_.kind == "array":
-        gone = checked(type_, argument) or []
+        gone = checked(type_, argument, structs) or []
         return [item for item in value or [] if item not in gone] or None
     if type_.kind in ("weightedset", "map"):
         if not isinstance(argument, (Mapping, list)):

@@ -32,6 +32,9 @@ RANGES = {
 #: numbers written as text
 _WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
 _REAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+#: structs of a schema: name → member → type
+Structs = Mapping[str, Mapping[str, FieldType]]
+NO_STRUCTS: Structs = {}
 FLOAT_LIMIT = float(np.finfo(np.float32).max)
 
 
@@ -43,7 +46,7 @@ def check_fields(schema: Schema, operation: Operation) -> dict[str, Any]:
     checked = {}
     for name, value in operation.fields.items():
         try:
-            found = check_value(document_field(schema, name), value)
+            found = check_value(document_field(schema, name), value, schema.structs)
         except DocumentError as error:
             raise about(operation, error) from None
         if found is not None:
@@ -73,29 +76,32 @@ def document_field(schema: Schema, name: str) -> Field:
     )
 
 
-def check_value(field: Field, value: Any) -> Any:
+def check_value(field: Field, value: Any, structs: Structs = NO_STRUCTS) -> Any:
     """`value` as plain JSON of the field's type, or None where it means not set.
 
-    DocumentError names the field, the value and what was expected.
+    structs: those of the schema, where the field has one. DocumentError names the field, the
+    value and what was expected.
     """
     try:
-        return checked(field.type, value)
+        return checked(field.type, value, structs)
     except UsageError as error:
         raise DocumentError(f"field '{field.name}': {error.message}") from None
 
 
-def checked(type_: FieldType, value: Any) -> Any:
+def checked(type_: FieldType, value: Any, structs: Structs = NO_STRUCTS) -> Any:
     """`value` as plain JSON of the type, None for not set; UsageError if it does not fit."""
     if value is None:
         return None
     if type_.kind == "tensor" and type_.tensor is not None:
         return to_json(checked_tensor(type_.tensor, value))
     if type_.kind == "array":
-        return _array(type_, value) or None
+        return _array(type_, value, structs) or None
     if type_.kind == "weightedset":
         return _weighted_set(type_, value) or None
     if type_.kind == "map":
-        return _map(type_, value) or None
+        return _map(type_, value, structs) or None
+    if type_.kind == "struct":
+        return _struct(type_, value, structs) or None
     found = checked_single(type_, value)
     return None if found == "" else found
 
@@ -163,7 +169,7 @@ def parts(type_: FieldType) -> tuple[FieldType, FieldType]:
     return FieldType("int"), type_.element
 
 
-def _array(type_: FieldType, value: Any) -> list[Any]:
+def _array(type_: FieldType, value: Any, structs: Structs) -> list[Any]:
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if not isinstance(value, (list, tuple)):
@@ -172,18 +178,18 @@ def _array(type_: FieldType, value: Any) -> list[Any]:
     found = []
     for number, item in enumerate(value):
         try:
-            found.append(_element(element, item))
+            found.append(_element(element, item, structs))
         except UsageError as error:
             raise UsageError(f"element {number}: {error.message}") from None
     return found
 
 
-def _element(type_: FieldType, value: Any) -> Any:
+def _element(type_: FieldType, value: Any, structs: Structs) -> Any:
     """An element stays even where a field of its type would be not set, except null."""
     if value is None:
         raise _expected(f"a value of type {type_}", value)
-    if type_.kind in ("array", "weightedset", "map", "tensor"):
-        found = checked(type_, value)
+    if type_.kind in ("array", "weightedset", "map", "struct", "tensor"):
+        found = checked(type_, value, structs)
         return found if found is not None else [] if type_.kind == "array" else {}
     return checked_single(type_, value)
 
@@ -195,11 +201,35 @@ def _weighted_set(type_: FieldType, value: Any) -> dict[str, int]:
     return {checked_key(key_type, k): checked_weight(weight) for k, weight in value.items()}
 
 
-def _map(type_: FieldType, value: Any) -> dict[str, Any]:
+def _map(type_: FieldType, value: Any, structs: Structs) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise _expected(f"an object for {type_}", value)
     key_type, element = parts(type_)
-    return {checked_key(key_type, key): _element(element, item) for key, item in value.items()}
+    return {
+        checked_key(key_type, key): _element(element, item, structs) for key, item in value.items()
+    }
+
+
+def _struct(type_: FieldType, value: Any, structs: Structs) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise _expected(f"an object for struct {type_}", value)
+    found = {}
+    for name, item in value.items():
+        try:
+            member = checked(struct_member(type_, name, structs), item, structs)
+        except UsageError as error:
+            raise UsageError(f"{type_}.{name}: {error.message}") from None
+        if member is not None:
+            found[name] = member
+    return found
+
+
+def struct_member(type_: FieldType, name: Any, structs: Structs) -> FieldType:
+    """The type of a member of a struct; UsageError if it has none of that name."""
+    members = structs.get(str(type_.struct), {})
+    if name not in members:
+        raise UsageError(f"no member {shown(name)} (it has {', '.join(members) or 'none'})")
+    return members[name]
 
 
 def _whole(kind: str, value: Any) -> int:
