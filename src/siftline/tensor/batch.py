@@ -1,4 +1,4 @@
-"""Many tensors of one type as plain arrays: what encode produces, index stores and rank computes on.
+"""Many tensors of one type as plain arrays: what encode makes, index stores, rank computes on.
 
 Four forms, chosen by the type (`batch_form`):
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -97,9 +97,9 @@ class SparseBatch:
 
 @dataclass(frozen=True, eq=False)
 class RaggedBatch:
-    """Row i has blocks `rows[offsets[i]:offsets[i+1]]`, each `(d,)`, labelled "0", "1", … within the row.
+    """Row i has blocks `rows[offsets[i]:offsets[i+1]]`, each `(d,)`.
 
-    `labels` is None for those labels, else one string for each block.
+    `labels` has one string for each block; None means "0", "1", … within each row.
     """
 
     type: TensorType
@@ -148,6 +148,7 @@ class TensorBatch:
 
 
 Batch = DenseBatch | SparseBatch | RaggedBatch | TensorBatch
+B = TypeVar("B", DenseBatch, SparseBatch, RaggedBatch, TensorBatch)
 
 
 def stack(type_: TensorType, tensors: Sequence[Tensor | None]) -> Batch:
@@ -188,13 +189,86 @@ def _stack_dense(type_: TensorType, tensors: Sequence[Tensor | None]) -> DenseBa
 
 
 def concatenate(batches: Sequence[Batch]) -> Batch:
-    """Batches of one type, one after the other; at least one."""
+    """Batches of one type, one after the other; at least one. UsageError where types differ."""
     first = batches[0]
-    if all(isinstance(batch, DenseBatch) for batch in batches):
-        dense = [batch for batch in batches if isinstance(batch, DenseBatch)]
-        return DenseBatch(
-            first.type,
-            np.concatenate([b.values for b in dense]),
-            np.concatenate([b.present for b in dense]),
-        )
-    return stack(first.type, [batch.tensor(row) for batch in batches for row in range(len(batch))])
+    for batch in batches:
+        if batch.type != first.type:
+            raise UsageError(f"expected a batch of type {first.type}, not {batch.type}")
+    if len(batches) == 1:
+        return first
+    if isinstance(first, DenseBatch):
+        return _concatenate_dense(_of(DenseBatch, batches))
+    if isinstance(first, SparseBatch):
+        return _concatenate_sparse(_of(SparseBatch, batches))
+    if isinstance(first, RaggedBatch):
+        return _concatenate_ragged(_of(RaggedBatch, batches))
+    tensors = [tensor for batch in _of(TensorBatch, batches) for tensor in batch.tensors]
+    return TensorBatch(first.type, tuple(tensors))
+
+
+def _of(form: type[B], batches: Sequence[Batch]) -> list[B]:
+    same = [batch for batch in batches if isinstance(batch, form)]
+    if len(same) != len(batches):
+        raise UsageError(f"batches of {batches[0].type} have different forms")
+    return same
+
+
+def _concatenate_dense(batches: Sequence[DenseBatch]) -> DenseBatch:
+    return DenseBatch(
+        batches[0].type,
+        np.concatenate([batch.values for batch in batches]),
+        np.concatenate([batch.present for batch in batches]),
+    )
+
+
+def _concatenate_sparse(batches: Sequence[SparseBatch]) -> SparseBatch:
+    vocabulary, tokens = _shared_vocabulary(batches)
+    return SparseBatch(
+        batches[0].type,
+        _chain_offsets([batch.indptr for batch in batches]),
+        np.concatenate(tokens),
+        np.concatenate([batch.weights for batch in batches]),
+        vocabulary,
+    )
+
+
+def _shared_vocabulary(batches: Sequence[SparseBatch]) -> tuple[Sequence[str], list[np.ndarray]]:
+    """One vocabulary for all batches and each batch's tokens in it."""
+    first = batches[0].vocabulary
+    if all(batch.vocabulary is first for batch in batches):
+        return first, [batch.tokens for batch in batches]
+    ids: dict[str, int] = {}
+    tokens = []
+    for batch in batches:
+        used, positions = np.unique(batch.tokens, return_inverse=True)
+        labels = [batch.vocabulary[int(token)] for token in used]
+        renumbered = np.array([ids.setdefault(label, len(ids)) for label in labels], np.int32)
+        tokens.append(renumbered[positions.reshape(-1)])
+    return tuple(ids), tokens
+
+
+def _concatenate_ragged(batches: Sequence[RaggedBatch]) -> RaggedBatch:
+    labels: list[str] | None = None
+    if any(batch.labels is not None for batch in batches):
+        labels = [label for batch in batches for label in _block_labels(batch)]
+    return RaggedBatch(
+        batches[0].type,
+        _chain_offsets([batch.offsets for batch in batches]),
+        np.concatenate([batch.rows for batch in batches]),
+        labels,
+    )
+
+
+def _block_labels(batch: RaggedBatch) -> Sequence[str]:
+    if batch.labels is not None:
+        return batch.labels
+    counts = np.diff(batch.offsets)
+    positions = np.arange(batch.offsets[-1]) - np.repeat(batch.offsets[:-1], counts)
+    return [str(position) for position in positions]
+
+
+def _chain_offsets(offsets: Sequence[np.ndarray]) -> np.ndarray:
+    counts = np.concatenate([np.diff(each) for each in offsets])
+    chained = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=chained[1:])
+    return chained

@@ -11,7 +11,7 @@ def round_bfloat16(values: np.ndarray) -> np.ndarray:
 
 
 def compress_bfloat16(values: np.ndarray) -> np.ndarray:
-    """float32 to the upper 16 bits, rounded to nearest even; uint16 of the same shape. NaN stays NaN."""
+    """float32 to its upper 16 bits as uint16, rounded to nearest even; NaN stays NaN."""
     single = np.ascontiguousarray(values, dtype=np.float32)
     bits = single.view(np.uint32)
     rounded = ((bits + (0x7FFF + ((bits >> 16) & 1))) >> 16).astype(np.uint16)
@@ -24,7 +24,7 @@ def expand_bfloat16(bits: np.ndarray) -> np.ndarray:
 
 
 def pack_bits(values: np.ndarray) -> np.ndarray:
-    """`(…, N)` numbers to `(…, ceil(N/8))` int8: bit 1 where value > 0, first value in the top bit."""
+    """`(…, N)` numbers to `(…, ceil(N/8))` int8: bit 1 where value > 0, first in the top bit."""
     return np.packbits(np.asarray(values) > 0, axis=-1).view(np.int8)
 
 

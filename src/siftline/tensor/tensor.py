@@ -34,6 +34,12 @@ class Tensor:
         return Tensor(SCALAR, ((),), np.array([value], dtype=np.float64))
 
     @staticmethod
+    def empty(type_: TensorType) -> Tensor:
+        """The value of an absent tensor: all zero without mapped dimensions, else no cells."""
+        labels: tuple[Address, ...] = () if type_.mapped else ((),)
+        return Tensor(type_, labels, np.zeros((len(labels), *type_.shape), type_.dtype))
+
+    @staticmethod
     def dense(type_: TensorType, values: Any) -> Tensor:
         """A tensor with indexed dimensions only; `values` nested or flat, in type order."""
         array = to_cells(type_, values)
@@ -43,7 +49,7 @@ class Tensor:
 
     @staticmethod
     def blocks(type_: TensorType, blocks: Mapping[Address | str, Any]) -> Tensor:
-        """A tensor with mapped dimensions from `{label or labels: cell or block}`, in that order."""
+        """A tensor with mapped dimensions from `{label or labels: cell or block}`, in order."""
         width = len(type_.mapped)
         labels = tuple((key,) if isinstance(key, str) else tuple(key) for key in blocks)
         if any(len(address) != width for address in labels):
@@ -68,7 +74,8 @@ class Tensor:
         """Cells of a tensor without mapped dimensions, shape `type.shape`."""
         if self.type.mapped:
             raise UsageError(f"{self.type} has mapped dimensions, so it is not one array")
-        return self.cells[0]
+        block: np.ndarray = self.cells[0]
+        return block
 
     def __float__(self) -> float:
         if not self.is_scalar:
@@ -94,13 +101,13 @@ class Tensor:
 def to_cells(type_: TensorType, values: Any) -> np.ndarray:
     """`values` as an array of the type's cells; bfloat16 rounded, int8 range checked."""
     try:
-        array = np.asarray(
+        array: np.ndarray = np.asarray(
             values, dtype=np.float64 if type_.cell in ("double", "int8") else np.float32
         )
     except (TypeError, ValueError) as error:
         raise UsageError(f"not numbers for {type_}: {error}") from None
     if type_.cell == "int8":
-        if array.size and not (np.all(array >= -128) and np.all(array <= 127)):
+        if array.size and not -128 <= float(array.min()) <= float(array.max()) <= 127:
             raise UsageError(f"{type_} cells must lie in -128..127")
         return array.astype(np.int8)
     return round_bfloat16(array) if type_.cell == "bfloat16" else array

@@ -1,4 +1,4 @@
-"""Tensor types: cell type and named dimensions, always in name order (Vespa reference, tensor guide)."""
+"""Tensor types: cell type and named dimensions in name order (Vespa reference, tensor guide)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CELL_DTYPES: dict[str, np.dtype] = {
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """One dimension: mapped (`x{}`), indexed (`x[3]`, size 3) or indexed unbound (`x[]`, size None)."""
+    """One dimension: mapped `x{}`, indexed `x[3]` (size 3) or unbound `x[]` (size None)."""
 
     name: str
     mapped: bool
