@@ -12,7 +12,7 @@ from siftline.tensor.batch import Batch
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Documents int64 `(n,)` (numbers of the snapshot), scores float64 `(n,)`, feature columns by name.
+    """Documents int64 `(n,)` (numbers of the snapshot), scores float64 `(n,)`, columns by name.
 
     As match gives them: documents ascending, scores 0, columns what retrieval already computed
     (`rawScore(field)`, …). As rank gives them: order is score descending, then document.

@@ -11,7 +11,7 @@ from lark import Token, Tree
 
 from siftline.errors import Place, QueryError
 from siftline.match.annotations import Annotations
-from siftline.match.suggest import did_you_mean
+from siftline.schema.nearest import nearest
 
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0"}
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
@@ -42,9 +42,7 @@ def unescape(quoted: str) -> str:
 class Literals:
     """Reads literals; `parameters` answer `@name`, `parse` reads a map that one holds as text."""
 
-    def __init__(
-        self, parameters: Mapping[str, Any], parse: Callable[[str], Tree[Token]]
-    ) -> None:
+    def __init__(self, parameters: Mapping[str, Any], parse: Callable[[str], Tree[Token]]) -> None:
         self.parameters = parameters
         self._parse = parse
 
@@ -57,7 +55,7 @@ class Literals:
         if token.type == "PARAMETER":
             name = str(token)[1:]
             if name not in self.parameters:
-                hint = did_you_mean(name, self.parameters)
+                hint = nearest(name, self.parameters)
                 raise failure(f"parameter '@{name}' is not set{hint}", token)
             return self.parameters[name]
         return _number(str(token))
@@ -105,7 +103,7 @@ class Literals:
         try:
             return {str(token): float(weight) for token, weight in pairs}
         except (TypeError, ValueError):
-            raise failure(f'weights are expected, like {{"a":1}}, not \'{value}\'', tree) from None
+            raise failure(f"weights are expected, like {{\"a\":1}}, not '{value}'", tree) from None
 
     def members(self, token: Token) -> list[int | str]:
         """What one entry of `in (…)` stands for: itself, or the list that a parameter holds."""

@@ -34,7 +34,7 @@ from siftline.match.query import (
     walk,
 )
 from siftline.match.simple import parse_user_query
-from siftline.match.suggest import did_you_mean
+from siftline.schema.nearest import nearest
 
 #: Legal YQL operators that this engine does not have.
 _REFUSED = frozenset(
@@ -242,7 +242,7 @@ class WhereBuilder:
             raise failure("range() with hitLimit is not supported", name)
         bounds = notes.text("bounds") or "closed"
         if bounds not in _BOUNDS:
-            raise failure(f"unknown bounds '{bounds}'{did_you_mean(bounds, _BOUNDS)}", name)
+            raise failure(f"unknown bounds '{bounds}'{nearest(bounds, _BOUNDS)}", name)
         return Range(
             self._name(field),
             self._bound(low),
@@ -299,7 +299,7 @@ class WhereBuilder:
         composite = notes.text("grammar.composite")
         if composite is not None:
             if composite not in _COMPOSITES:
-                hint = did_you_mean(composite, _COMPOSITES)
+                hint = nearest(composite, _COMPOSITES)
                 raise failure(f"grammar.composite '{composite}' is not supported{hint}", token)
             grammar = _COMPOSITES[composite]
         plain = notes.text("grammar.syntax") == "none"
@@ -351,7 +351,7 @@ def _exactly(name: Token, arguments: _Trees, what: tuple[str, ...]) -> _Trees:
 def _unknown_operator(name: Token, known: Collection[str]) -> QueryError:
     if str(name) in _REFUSED:
         return failure(f"the operator {name}() is not supported", name)
-    return failure(f"there is no operator {name}(){did_you_mean(str(name), known)}", name)
+    return failure(f"there is no operator {name}(){nearest(str(name), known)}", name)
 
 
 def _literal(operand: Tree[Token]) -> Token:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as default_field
 from typing import Any
 
 from siftline.tensor.tensor import Tensor
@@ -24,7 +25,7 @@ class TermAnnotations:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """`field contains "text"`; on an index field the text is analysed, several tokens are a phrase."""
+    """`field contains "text"`; an index field's text is analysed, several tokens are a phrase."""
 
     field: str
     text: str
@@ -49,6 +50,27 @@ class Near:
     distance: int = 2
     ordered: bool = False
     annotations: TermAnnotations = TermAnnotations()
+
+
+@dataclass(frozen=True, slots=True)
+class SearchTerm:
+    """What `prepare` makes of a Term, Phrase or Near: the fields it searches and their tokens.
+
+    index: the name in the query, a field or a field set. fields: field → its tokens in the query's
+    order, several are a phrase; an attribute without index has one, the whole value. prefix: the
+    value begins so (attributes only). near: distance and whether in order, where the tokens need
+    not be next to each other.
+    """
+
+    index: str
+    fields: Mapping[str, tuple[str, ...]]
+    weight: int = 100
+    significance: float | None = None
+    ranked: bool = True
+    filter: bool = False
+    label: str | None = None
+    prefix: bool = False
+    near: tuple[int, bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +159,7 @@ class DotProduct:
 
 @dataclass(frozen=True, slots=True)
 class NearestNeighbor:
-    """The `target_hits` nearest documents: dense by distance, mapped (learned sparse) by dot product.
+    """The `target_hits` nearest documents: dense by distance, mapped (learned sparse) by product.
 
     query: the name of the tensor among the query inputs. approximate None means where there is a
     graph. explore: additional candidates in the graph search. settings: rank profile settings
@@ -151,7 +173,7 @@ class NearestNeighbor:
     explore: int = 0
     distance_threshold: float | None = None
     label: str | None = None
-    settings: Mapping[str, float] = field(default_factory=dict)
+    settings: Mapping[str, float] = default_field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +187,7 @@ class Nothing:
 
 
 Node = (
-    Term | Phrase | Near | Range | In | Regex | And | Or | Not | Rank
+    Term | Phrase | Near | SearchTerm | Range | In | Regex | And | Or | Not | Rank
     | WeakAnd | Wand | DotProduct | NearestNeighbor | All | Nothing
 )  # fmt: skip
 
@@ -198,7 +220,7 @@ class Query:
     root: Node
     profile: str = "default"
     schema: str | None = None
-    inputs: Mapping[str, Tensor | float] = field(default_factory=dict)
+    inputs: Mapping[str, Tensor | float] = default_field(default_factory=dict)
     hits: int = 10
     offset: int = 0
     rerank_count: int | None = None
@@ -210,5 +232,5 @@ class Query:
     trace_level: int = 0
     exhaustive: bool = False
     language: str | None = None
-    rank_properties: Mapping[str, str] = field(default_factory=dict)
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    rank_properties: Mapping[str, str] = default_field(default_factory=dict)
+    parameters: Mapping[str, Any] = default_field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The simple query language: what people type into a search box (spec: Vespa simple query language).
+"""The simple query language: what people type into a search box (spec: Vespa query reference).
 
 Every text is legal. `word`, `"a phrase"`, `-not`, `+must`, `(a b)` any of these, `field:word`,
 `word!150` or `word!!` weight, `word*` prefix, `field:<5`, `field:>5`, `field:[1;10]`.
@@ -25,7 +25,7 @@ from siftline.match.query import (
     TermAnnotations,
     WeakAnd,
 )
-from siftline.match.suggest import did_you_mean
+from siftline.schema.nearest import nearest
 
 #: Values of `model.type` and of userInput's `grammar`.
 QUERY_TYPES = ("all", "any", "weakAnd", "phrase", "web", "tokenize", "linguistics")
@@ -64,7 +64,7 @@ def parse_user_query(
     count as `field:`, any other is part of its word; None means every name.
     """
     if type not in QUERY_TYPES:
-        known = did_you_mean(type, (*QUERY_TYPES, "yql"))
+        known = nearest(type, (*QUERY_TYPES, "yql"))
         raise QueryError(f"unknown query type '{type}'{known}")
     if type in ("tokenize", "linguistics"):
         words = [Term(default_field, word) for word in _SIMPLE_WORD.findall(text)]
@@ -199,9 +199,7 @@ def _weight(text: str | None) -> int:
 def _interval(field: str, text: str) -> Range | Term:
     low, high = (part.strip() for part in text[1:-1].split(";"))
     try:
-        return Range(
-            field, float(low) if low else -math.inf, float(high) if high else math.inf
-        )
+        return Range(field, float(low) if low else -math.inf, float(high) if high else math.inf)
     except ValueError:
         return Term(field, text)
 
