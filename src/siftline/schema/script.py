@@ -153,4 +153,3 @@ def _nested(value: Any) -> Iterator[Step]:
             yield from _nested(item)
     elif isinstance(value, STEPS):
         yield value
-
