@@ -1,0 +1,72 @@
+"""Which file on this machine a model reference of an application package means.
+
+In order: the file in the package; the catalogue entry that `[models]` of ext/siftline.toml names
+for it; the catalogue entry that its model-id names. A url is not fetched by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from siftline.errors import ModelError, PackageError, Place
+from siftline.model.fetch import fetch
+from siftline.schema.package import ModelReference, Package
+
+#: What the element that refers to a model wants of a catalogue entry's folder.
+ELEMENT_FILES = {
+    "transformer-model": "model.onnx",
+    "tokenizer-model": "tokenizer.json",
+    "tokenizer-vocab": "vocab.txt",
+    "model": "tokenizer.json",
+}
+
+
+class ModelFiles:
+    """The model files of one package; `fetcher` gives a catalogue entry's folder."""
+
+    def __init__(self, package: Package, fetcher: Callable[[str], Path] = fetch) -> None:
+        self._folder = package.folder
+        self._sources = package.settings.models
+        self._fetch = fetcher
+
+    def path(self, file: str) -> Path:
+        """The file that the package calls `file`; PackageError tells how to provide it."""
+        inside = self._inside(file)
+        if inside is not None and inside.is_file():
+            return inside
+        for prefix, name in self._sources.items():
+            rest = file.removeprefix(prefix)
+            if rest == file or (rest and not rest.startswith("/")):
+                continue
+            return self._of_catalogue(name, rest.lstrip("/") or Path(file).name)
+        raise PackageError(
+            f"model file '{file}' is not in the package; put it there, or name a catalogue entry "
+            f'for it under [models] in ext/siftline.toml: "{Path(file).parent}" = "NAME"',
+            Place(file=str(inside)) if inside else None,
+        )
+
+    def reference(self, element: str, reference: ModelReference) -> Path:
+        """The file that an element of services.xml refers to."""
+        if reference.path is not None:
+            return self.path(reference.path)
+        if reference.model_id is not None:
+            return self._of_catalogue(reference.model_id, ELEMENT_FILES.get(element, "model.onnx"))
+        raise PackageError(
+            f"<{element}> names only the url '{reference.url}', which is not fetched by itself; "
+            "put the file in the package and add path=, or use model-id= of the catalogue"
+        )
+
+    def _inside(self, file: str) -> Path | None:
+        if self._folder is None:
+            return None
+        path = (self._folder / file).resolve()
+        if not path.is_relative_to(self._folder.resolve()):
+            raise PackageError(f"model file '{file}' lies outside the package")
+        return path
+
+    def _of_catalogue(self, name: str, file: str) -> Path:
+        path = self._fetch(name) / file
+        if not path.is_file():
+            raise ModelError(f"model '{name}' has no file '{file}' (looked for {path})")
+        return path

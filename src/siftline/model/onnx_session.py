@@ -1,0 +1,85 @@
+"""Sessions on ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from siftline.errors import ModelError
+from siftline.model.session import Port, Precision, check_feeds, check_outputs
+
+_DTYPES = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(float16)": np.float16,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(int8)": np.int8,
+    "tensor(uint8)": np.uint8,
+    "tensor(bool)": np.bool_,
+    "tensor(string)": np.object_,
+}
+_ERRORS_ONLY = 4
+
+
+class OnnxSession:
+    """A model run by ONNX Runtime, an int8 file as it is unless precision is fp32."""
+
+    def __init__(self, path: Path, threads: int | None, precision: Precision | None) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _ERRORS_ONLY
+        options.inter_op_num_threads = 1
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        source: str | bytes = str(path)
+        if precision == "fp32":
+            from siftline.model.convert.dequantize import dequantized
+
+            source = dequantized(path)
+        try:
+            self._session = onnxruntime.InferenceSession(
+                source, options, providers=["CPUExecutionProvider"]
+            )
+        except _runtime_errors() as error:
+            raise ModelError(
+                f"{path} is not an ONNX model that can be run, or it is damaged: {_line(error)}"
+            ) from None
+        self._path = path
+        self.inputs = tuple(_port(path, value) for value in self._session.get_inputs())
+        self.outputs = tuple(_port(path, value) for value in self._session.get_outputs())
+        self.runtime = "onnxruntime"
+
+    def run(
+        self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        """See Session.run."""
+        checked = check_feeds(feeds, self.inputs, self._path)
+        names = check_outputs(outputs, self.outputs)
+        try:
+            values = self._session.run(names, checked)
+        except _runtime_errors() as error:
+            raise ModelError(f"{self._path} failed: {_line(error)}") from None
+        return dict(zip(names, values, strict=True))
+
+
+def _port(path: Path, value: Any) -> Port:
+    if value.type not in _DTYPES:
+        raise ModelError(f"{path}: '{value.name}' has the unsupported type {value.type}")
+    return Port(value.name, np.dtype(_DTYPES[value.type]), tuple(value.shape))
+
+
+def _runtime_errors() -> tuple[type[Exception], ...]:
+    """ONNX Runtime's exceptions, which share no base of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = [kind for kind in vars(state).values() if isinstance(kind, type)]
+    return (RuntimeError, *(kind for kind in own if issubclass(kind, Exception)))
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

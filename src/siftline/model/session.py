@@ -1,0 +1,142 @@
+"""One interface for running a model, whatever runs it: named arrays in, named arrays out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+
+from siftline.errors import ModelError, UsageError
+
+Runtime = Literal["auto", "onnxruntime", "openvino"]
+Precision = Literal["fp32", "bf16"]
+RUNTIMES: tuple[str, ...] = get_args(Runtime)
+PRECISIONS: tuple[str, ...] = get_args(Precision)
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An input or output: a number for each fixed dimension, a name or None for a free one."""
+
+    name: str
+    dtype: np.dtype
+    shape: tuple[int | str | None, ...]
+
+
+class Session(Protocol):
+    """An open model; `run` may be called from several threads at once."""
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """What the model needs."""
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        """What the model gives."""
+
+    @property
+    def runtime(self) -> str:
+        """What runs it and in which precision, as `onnxruntime` or `openvino bf16`."""
+
+    def run(
+        self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        """The named outputs, or all, for one array per input.
+
+        Integer feeds are converted to the input's integer type, floating feeds to its floating
+        type. Raises ModelError for a missing or unknown name and where the runtime fails.
+        """
+
+
+def open_session(
+    path: Path | str,
+    *,
+    runtime: Runtime = "auto",
+    threads: int | None = None,
+    precision: Precision | None = None,
+) -> Session:
+    """Open an ONNX file.
+
+    runtime: `auto` is ONNX Runtime, which takes every file as it is. threads: of one run; None
+    leaves it to the runtime (one per core). precision: None keeps ONNX Runtime's file as it is and
+    gives OpenVINO bf16 where the processor has it; `fp32` dequantises an int8 file first; `bf16`
+    needs OpenVINO. Raises ModelError where the file is missing, damaged or not a model,
+    MissingExtraError where OpenVINO is not installed.
+    """
+    if runtime not in RUNTIMES:
+        raise UsageError(f"unknown runtime '{runtime}' (known: {', '.join(RUNTIMES)})")
+    if precision is not None and precision not in PRECISIONS:
+        raise UsageError(f"unknown precision '{precision}' (known: {', '.join(PRECISIONS)})")
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads must be at least 1, not {threads}")
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError(f"there is no model file {path}")
+    if runtime == "openvino":
+        from siftline.model.openvino_session import OpenVinoSession
+
+        return OpenVinoSession(path, threads, precision)
+    if precision == "bf16":
+        raise UsageError("precision 'bf16' needs the runtime openvino")
+    from siftline.model.onnx_session import OnnxSession
+
+    return OnnxSession(path, threads, precision)
+
+
+def require(session: Session, *, inputs: Iterable[str] = (), outputs: Iterable[str] = ()) -> None:
+    """Raise ModelError unless the model has these inputs and outputs; text as in Vespa."""
+    for kind, wanted, ports in (
+        ("input", inputs, session.inputs),
+        ("output", outputs, session.outputs),
+    ):
+        names = [port.name for port in ports]
+        for name in wanted:
+            if name not in names:
+                raise ModelError(
+                    f"Model does not contain required {kind}: '{name}'. "
+                    f"Model contains: {','.join(names)}"
+                )
+
+
+def check_feeds(
+    feeds: Mapping[str, np.ndarray], inputs: Sequence[Port], path: Path
+) -> dict[str, np.ndarray]:
+    """The feeds in the types the model wants; ModelError where names or kinds do not fit."""
+    names = [port.name for port in inputs]
+    for name in feeds:
+        if name not in names:
+            raise ModelError(
+                f"Model does not contain required input: '{name}'. "
+                f"Model contains: {','.join(names)}"
+            )
+    return {port.name: _feed(feeds, port, path) for port in inputs}
+
+
+def _feed(feeds: Mapping[str, np.ndarray], port: Port, path: Path) -> np.ndarray:
+    if port.name not in feeds:
+        raise ModelError(f"{path}: input '{port.name}' is missing (given: {','.join(feeds)})")
+    array = np.asarray(feeds[port.name])
+    if array.dtype == port.dtype:
+        return array
+    if array.dtype.kind in "iub" and port.dtype.kind in "iub":
+        return array.astype(port.dtype)
+    if array.dtype.kind in "iubf" and port.dtype.kind == "f":
+        return array.astype(port.dtype)
+    raise ModelError(f"{path}: input '{port.name}' takes {port.dtype}, not {array.dtype}")
+
+
+def check_outputs(outputs: Sequence[str] | None, ports: Sequence[Port]) -> list[str]:
+    """The names to return; ModelError for one the model does not have."""
+    names = [port.name for port in ports]
+    if outputs is None:
+        return names
+    for name in outputs:
+        if name not in names:
+            raise ModelError(
+                f"Model does not contain required output: '{name}'. "
+                f"Model contains: {','.join(names)}"
+            )
+    return list(outputs)
