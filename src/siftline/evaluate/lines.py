@@ -1,0 +1,29 @@
+"""Lines of a text file, plain or gzipped, with their places for messages."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from siftline.errors import Place, UsageError
+
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+def read_lines(path: Path) -> Iterator[tuple[Place, str]]:
+    """Place and text of each line that is not blank; UsageError where it cannot be read."""
+    number = 0
+    try:
+        with path.open("rb") as probe:
+            opened = gzip.open if probe.read(2) == _GZIP_MAGIC else open
+        with opened(path, "rt", encoding="utf-8-sig", newline="\n") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield Place(file=str(path), line=number), line.rstrip("\r\n")
+    except FileNotFoundError:
+        raise UsageError(f"no such file: '{path}'") from None
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        place = Place(file=str(path), line=number + 1)
+        raise UsageError(f"cannot be read: {error}", place) from None
