@@ -136,7 +136,7 @@ class ColbertEmbedder:
         return self._tokenizer().ids(texts, special=False, max_length=length)
 
     def _without_punctuation(self, row: np.ndarray) -> np.ndarray:
-        return row[~self._punctuation()[row]]
+        return np.asarray(row[~self._punctuation()[row]])
 
     def _punctuation_ids(self) -> np.ndarray:
         """Whether each id is that of a punctuation character; an unknown character's is not."""

@@ -14,7 +14,6 @@ from siftline.tensor.batch import (
     RaggedBatch,
     SparseBatch,
     TensorBatch,
-    concatenate,
     stack,
 )
 from siftline.tensor.bits import pack_bits, round_bfloat16
@@ -43,33 +42,6 @@ def pick(batch: Batch, index: np.ndarray) -> Batch:
     if isinstance(batch, SparseBatch):
         return replace(batch, indptr=np.append(batch.indptr, batch.indptr[-1])).take(empty)
     return replace(batch, offsets=np.append(batch.offsets, batch.offsets[-1])).take(empty)
-
-
-def join(first: Batch, second: Batch) -> Batch:
-    """Two batches of one type and maker, one after the other, without going through tensors."""
-    if (
-        isinstance(first, SparseBatch)
-        and isinstance(second, SparseBatch)
-        and first.vocabulary is second.vocabulary
-    ):
-        return replace(
-            first,
-            indptr=np.concatenate([first.indptr, second.indptr[1:] + first.indptr[-1]]),
-            tokens=np.concatenate([first.tokens, second.tokens]),
-            weights=np.concatenate([first.weights, second.weights]),
-        )
-    if (
-        isinstance(first, RaggedBatch)
-        and isinstance(second, RaggedBatch)
-        and first.labels is None
-        and second.labels is None
-    ):
-        return RaggedBatch(
-            first.type,
-            np.concatenate([first.offsets, second.offsets[1:] + first.offsets[-1]]),
-            np.concatenate([first.rows, second.rows]),
-        )
-    return concatenate([first, second])
 
 
 def scatter(type_: TensorType, count: int, parts: Sequence[tuple[np.ndarray, Batch]]) -> Batch:

@@ -107,7 +107,7 @@ def pool(hidden: Hidden, pooling: Pooling) -> np.ndarray:
     count = np.maximum(hidden.lengths, 1).astype(np.float32)
     # where: what a model writes at padded positions may be anything, not-a-number included.
     kept = np.where(mask[:, :, None] > 0, values, np.float32(0))
-    return np.matmul(mask[:, None, :], kept)[:, 0] / count[:, None]
+    return np.asarray(np.matmul(mask[:, None, :], kept)[:, 0] / count[:, None])
 
 
 def fit(vectors: np.ndarray, target: TensorType, normalize: bool) -> np.ndarray:

@@ -31,15 +31,13 @@ _NO_FIELD = Field("", FieldType("string"))
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Where a column stands: document of each value, elements of the surrounding for_each."""
+    """Where a column stands: the document of each value."""
 
     rows: list[int]
-    elements: list[Any] | None = None
 
     def take(self, chosen: Sequence[int]) -> Frame:
-        """The chosen rows only."""
-        elements = None if self.elements is None else [self.elements[i] for i in chosen]
-        return Frame([self.rows[i] for i in chosen], elements)
+        """The chosen values only."""
+        return Frame([self.rows[i] for i in chosen])
 
 
 class ScriptRun:
@@ -92,7 +90,7 @@ class ScriptRun:
         if row not in self.failed:
             name = self.current.name
             self.failed[row] = DocumentError(
-                f"document '{self.ids[row]}', field '{name}': {message}", Place(field=name)
+                f"document '{self.ids[row]}', field '{name}': {message}"
             )
 
     def each(self, values: Column, frame: Frame, function: Callable[[Any], Any]) -> list[Any]:

@@ -74,7 +74,7 @@ def _step(
         case LiteralStep(value):
             return [value] * len(frame.rows)
         case ElementStep():
-            return list(frame.elements or [None] * len(frame.rows))
+            return list(as_list(values))
         case ConcatStep(parts):
             return _concat(run, parts, values, frame)
         case FirstStep(alternatives):
@@ -120,7 +120,7 @@ def _for_each(run: ScriptRun, steps: Sequence[Step], values: Column, frame: Fram
     lists = run.each(incoming, frame, items)
     elements = [item for found in lists for item in found or ()]
     rows = [row for row, found in zip(frame.rows, lists, strict=True) for _ in found or ()]
-    inner = iter(as_list(run_steps(run, steps, elements, Frame(rows, elements))))
+    inner = iter(as_list(run_steps(run, steps, elements, Frame(rows))))
     results: list[Any] = []
     for value, found in zip(incoming, lists, strict=True):
         new = [next(inner) for _ in found or ()]

@@ -74,6 +74,8 @@ class Transformer:
         types: token types of each row, all 0 without. attended: how many leading tokens of each
         row are attended to, all without.
         """
+        if not rows:
+            return
         session, output = self._loaded()
         lengths = np.array([len(row) for row in rows], dtype=np.int64)
         compiled = "openvino" in session.runtime

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from siftline.encode.columns import join, pick
+from siftline.encode.columns import pick
 from siftline.encode.embedder import Embedder
 from siftline.errors import UsageError
-from siftline.tensor.batch import Batch, stack
+from siftline.tensor.batch import Batch, concatenate, stack
 from siftline.tensor.types import TensorType
 
 _Key = tuple[str, TensorType, tuple[str, ...]]
@@ -38,7 +38,7 @@ class EmbeddedTexts:
         if new:
             batch = embedder.documents(new, target, arguments)
             known = self._batches.get(key)
-            self._batches[key] = batch if known is None else join(known, batch)
+            self._batches[key] = batch if known is None else concatenate([known, batch])
             rows.update((text, len(rows)) for text in new)
         if key not in self._batches:
             return stack(target, [None] * len(texts))
