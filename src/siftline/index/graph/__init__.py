@@ -1,0 +1,1 @@
+"""Dense vectors: the exact matrix and a faiss graph over it."""

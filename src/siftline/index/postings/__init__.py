@@ -1,0 +1,1 @@
+"""Inverted lists of text and of learned sparse vectors, in one shape."""

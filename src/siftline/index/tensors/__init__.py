@@ -1,0 +1,1 @@
+"""Tensors of any other type, kept whole."""

@@ -1,0 +1,1 @@
+"""Several vectors for each document, one for each token: ragged arrays."""
