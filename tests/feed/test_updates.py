@@ -43,9 +43,9 @@ SCHEMA = Schema(
         name: Field(
             name,
             type_,
-            attribute_options=frozenset({"create-if-nonexistent", "remove-if-zero"})
+            hints={"weightedset": "create-if-nonexistent; remove-if-zero"}
             if name == "counts"
-            else frozenset(),
+            else {},
         )
         for name, type_ in TYPES.items()
     },

@@ -125,8 +125,8 @@ def _changes(field: Field, changes: Any) -> list[tuple[str, Any]]:
 
 
 def _target(schema: Schema, field: Field) -> _Target:
-    options = field.attribute_options | frozenset(field.match_settings) | frozenset(field.hints)
-    return _Target(field.type, schema.structs, options & {_CREATE, _REMOVE_ZERO})
+    options = frozenset(re.split(r"[;\s]+", field.hints.get("weightedset", "")))
+    return _Target(field.type, schema.structs, options)
 
 
 def _apply(
