@@ -1,4 +1,4 @@
-"""A schema as objects: document type, fields, field sets, rank profiles (spec: Vespa schema reference).
+"""A schema as objects: document type, fields, field sets, rank profiles.
 
 The reader of `.sd` files and the Python builder make the same objects; all are frozen values and
 compare equal when they mean the same (places do not count).

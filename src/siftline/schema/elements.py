@@ -79,7 +79,7 @@ def clean(text: str, *, elisions: bool = False) -> str:
 def read_elements(
     text: str, file: str | None = None, *, elisions: bool = False
 ) -> tuple[Element, ...]:
-    """The elements of a schema file, PackageError with its place where braces or words are wrong."""
+    """The elements of a schema file; PackageError with its place where it cannot be read."""
     text = clean(text, elisions=elisions)
     try:
         tree = _parser().parse(text)

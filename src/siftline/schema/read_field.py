@@ -189,7 +189,6 @@ class _FieldBody:
     def _hnsw(self, element: Element) -> None:
         if self.type.kind != "tensor":
             element.fail(f"hnsw needs a tensor field, but '{self.name}' is {self.type}")
-        links, explore = Hnsw.links, Hnsw.explore_at_insert
         settings: dict[str, int] = {}
         for part in element.children or ():
             if part.key in ("max-links-per-node", "neighbors-to-explore-at-insert"):

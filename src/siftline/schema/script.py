@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from siftline.errors import Place
 
@@ -152,4 +152,4 @@ def _nested(value: Any) -> Iterator[Step]:
         for item in value:
             yield from _nested(item)
     elif isinstance(value, STEPS):
-        yield value
+        yield cast(Step, value)

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from siftline.errors import PackageError, Place, UsageError
-from siftline.schema.declarations import read_constants
 from siftline.schema.definition import (
     Constant,
     DocumentSummary,
@@ -119,7 +118,6 @@ class _SchemaBody:
             "field": self._outside_field,
             "fieldset": self._fieldset,
             "constant": self._constant,
-            "constants": self._constants,
             "onnx-model": self._onnx_model,
             "rank-profile": self._rank_profile,
             "document-summary": self._summary,
@@ -213,10 +211,6 @@ class _SchemaBody:
         value = self.files.constant(path, type_, parts["file"].place)
         constant = Constant(element.rest, value, path)
         self._add("constants", element.rest, constant, element.place, "constant")
-
-    def _constants(self, element: Element) -> None:
-        for name, constant in read_constants(element, self.files).items():
-            self._add("constants", name, constant, element.place, "constant")
 
     def _onnx_model(self, element: Element) -> None:
         model = read_onnx_model(element)

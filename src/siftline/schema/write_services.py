@@ -1,0 +1,83 @@
+"""The services of a package as services.xml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from xml.etree import ElementTree as ET
+
+from siftline.schema.package import Component, Package, Services
+from siftline.schema.services import parse_services
+
+#: elements whose parts are attributes, not children
+_ATTRIBUTES = ("batching",)
+
+
+def format_services(package: Package) -> str:
+    """services.xml as it was read, where it says the same still; else written anew."""
+    services = package.services
+    source = services.source
+    if source is not None and "preprocess:include" not in source and "<services" in source:
+        if parse_services(source) == services:
+            return source
+    root = ET.Element("services", version="1.0")
+    root.append(_container(services))
+    if package.schemas or services.documents:
+        root.append(_content(services))
+    ET.indent(root)
+    text = ET.tostring(root, encoding="unicode", short_empty_elements=True)
+    return f'<?xml version="1.0" encoding="utf-8" ?>\n{text}\n'
+
+
+def _container(services: Services) -> ET.Element:
+    container = ET.Element("container", id="default", version="1.0")
+    for tag in ("search", "document-api", "document-processing"):
+        ET.SubElement(container, tag)
+    if services.model_evaluation:
+        ET.SubElement(container, "model-evaluation")
+    for component in services.components.values():
+        container.append(_component(component))
+    return container
+
+
+def _component(component: Component) -> ET.Element:
+    element = ET.Element("component", id=component.id, type=component.type)
+    for tag, reference in component.models.items():
+        attributes = {
+            "path": reference.path,
+            "url": reference.url,
+            "model-id": reference.model_id,
+        }
+        ET.SubElement(element, tag, {k: v for k, v in attributes.items() if v is not None})
+    _parameters(element, component.parameters)
+    return element
+
+
+def _parameters(element: ET.Element, parameters: Mapping[str, str]) -> None:
+    for path, text in parameters.items():
+        *parents, last = path.split("/")
+        parent = element
+        for tag in parents:
+            found = parent.find(tag)
+            parent = ET.SubElement(parent, tag) if found is None else found
+        if parents and parents[-1] in _ATTRIBUTES:
+            parent.set(last, text)
+        else:
+            ET.SubElement(parent, last).text = text
+
+
+def _content(services: Services) -> ET.Element:
+    content = ET.Element("content", id=services.content_id, version="1.0")
+    ET.SubElement(content, "min-redundancy").text = "1"
+    documents = ET.SubElement(content, "documents")
+    for name in services.documents:
+        ET.SubElement(documents, "document", type=name, mode="index")
+    if services.components:
+        ET.SubElement(documents, "document-processing", cluster="default")
+    nodes = ET.SubElement(content, "nodes")
+    ET.SubElement(nodes, "node", {"hostalias": "node1", "distribution-key": "0"})
+    if services.threads_per_search != 1:
+        parent = content
+        for tag in ("engine", "proton", "tuning", "searchnode", "requestthreads"):
+            parent = ET.SubElement(parent, tag)
+        ET.SubElement(parent, "persearch").text = str(services.threads_per_search)
+    return content
