@@ -1,7 +1,19 @@
 """Shared settings of the test suite."""
 
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
+
+from siftline.model.fetch import fetch
 
 settings.register_profile("default", max_examples=50, deadline=None)
 settings.register_profile("thorough", max_examples=500, deadline=None, print_blob=True)
 settings.load_profile("default")
+
+
+@pytest.fixture(scope="session")
+def model_folder() -> Callable[[str], Path]:
+    """`model_folder("splade-tiny")`: a catalogue model's folder, fetched once into the cache."""
+    return fetch

@@ -45,7 +45,7 @@ class OnnxSession:
             self._session = onnxruntime.InferenceSession(
                 source, options, providers=["CPUExecutionProvider"]
             )
-        except _runtime_errors() as error:
+        except runtime_errors() as error:
             raise ModelError(
                 f"{path} is not an ONNX model that can be run, or it is damaged: {_line(error)}"
             ) from None
@@ -62,7 +62,7 @@ class OnnxSession:
         names = check_outputs(outputs, self.outputs)
         try:
             values = self._session.run(names, checked)
-        except _runtime_errors() as error:
+        except runtime_errors() as error:
             raise ModelError(f"{self._path} failed: {_line(error)}") from None
         return dict(zip(names, values, strict=True))
 
@@ -73,7 +73,7 @@ def _port(path: Path, value: Any) -> Port:
     return Port(value.name, np.dtype(_DTYPES[value.type]), tuple(value.shape))
 
 
-def _runtime_errors() -> tuple[type[Exception], ...]:
+def runtime_errors() -> tuple[type[Exception], ...]:
     """ONNX Runtime's exceptions, which share no base of their own."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
