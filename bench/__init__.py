@@ -1,0 +1,1 @@
+"""Speed measurements: one module `case_NAME.py` for each subject, run by `make bench`."""
