@@ -1,1 +1,44 @@
-"""Siftline: neural search in one process."""
+"""Siftline: neural search in one process.
+
+    app = siftline.open("examples/stdlib")
+    app.feed(documents)
+    result = app.query(query="how do I read a file line by line", ranking="three-phase")
+
+Names are imported when they are first used, so that `import siftline` stays fast.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from siftline.application import Application
+
+_HOMES = {
+    "Application": "siftline.application",
+    "FeedReport": "siftline.engine",
+    "Hit": "siftline.respond.hits",
+    "Result": "siftline.respond.hits",
+    "Tensor": "siftline.tensor.tensor",
+    "TensorType": "siftline.tensor.types",
+    "SiftlineError": "siftline.errors",
+}
+
+__all__ = [*_HOMES, "open"]  # noqa: PLE0604
+
+
+def open(  # noqa: A001
+    folder: str | Path, data: str | Path | None = None, *, read_only: bool = False
+) -> Application:
+    """Open the application package in `folder`; its index is in `data` or beside it."""
+    from siftline.application import Application
+
+    return Application.open(folder, data, read_only=read_only)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'siftline' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)

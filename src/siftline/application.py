@@ -1,0 +1,210 @@
+"""An open application package: its embedders and one engine for each schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Any, Self
+
+from siftline.encode.embedder import Embedder, find_embedder
+from siftline.encode.idf import TokenFrequencies
+from siftline.encode.open import open_embedder
+from siftline.engine import Engine, FeedReport
+from siftline.errors import DocumentError, UsageError
+from siftline.feed.operation import DocumentId, Operation
+from siftline.feed.reader import operations_from, read_operations
+from siftline.match.query import Query
+from siftline.match.request import parse_request
+from siftline.model.locate import ModelFiles
+from siftline.rank.plan import ListedFeature
+from siftline.respond.hits import Result
+from siftline.schema.package import Package
+from siftline.schema.read import read_package
+from siftline.tensor.tensor import Tensor
+from siftline.tensor.types import TensorType
+
+Document = Mapping[str, Any] | Operation | DocumentError
+
+
+class Embedders(Mapping[str, Embedder]):
+    """Embedders by id, each opened when it is first asked for."""
+
+    def __init__(self, ids: Iterable[str], opener: Callable[[str], Embedder]) -> None:
+        self._ids = tuple(ids)
+        self._opener = opener
+        self._opened: dict[str, Embedder] = {}
+        self._lock = Lock()
+
+    def __getitem__(self, id_: str) -> Embedder:
+        if id_ not in self._ids:
+            raise KeyError(id_)
+        with self._lock:
+            if id_ not in self._opened:
+                self._opened[id_] = self._opener(id_)
+            return self._opened[id_]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+
+class Application:
+    """A package and its index: feed documents, ask queries.
+
+    Use as a context manager, or call `close`. data: folder of the index.
+    """
+
+    def __init__(self, package: Package, data: Path, *, read_only: bool = False) -> None:
+        self.package = package
+        self.data = data
+        self.files = ModelFiles(package)
+        self.embedders = Embedders(package.services.components, self._open_embedder)
+        self.engines: dict[str, Engine] = {}
+        try:
+            for name, schema in package.schemas.items():
+                self.engines[name] = Engine(
+                    schema,
+                    package.settings,
+                    data / name,
+                    self.embedders,
+                    self.files.path,
+                    read_only=read_only,
+                )
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def open(
+        cls, folder: str | Path, data: str | Path | None = None, *, read_only: bool = False
+    ) -> Self:
+        """Open the package in `folder`, its index in `data` (default: `FOLDER.siftline`).
+
+        PackageError where the package is broken, StoreError where another process writes the index.
+        """
+        package = read_package(Path(folder))
+        return cls(package, Path(data) if data else default_data(folder), read_only=read_only)
+
+    def close(self) -> None:
+        """Write what is in memory to disk and let go of every index."""
+        for engine in self.engines.values():
+            engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def engine(self, schema: str | None = None) -> Engine:
+        """The engine of a schema, or of the only one; UsageError names the schemas there are."""
+        if schema is None and len(self.engines) == 1:
+            return next(iter(self.engines.values()))
+        if schema is None or schema not in self.engines:
+            known = ", ".join(self.engines) or "none"
+            asked = f"no schema '{schema}'" if schema else "say which schema"
+            raise UsageError(f"{asked}: package '{self.package.name}' has {known}")
+        return self.engines[schema]
+
+    def feed(
+        self,
+        documents: Iterable[Document] | str | Path,
+        *,
+        schema: str | None = None,
+        namespace: str | None = None,
+        progress: Callable[[FeedReport], None] | None = None,
+    ) -> FeedReport:
+        """Feed Python documents or operations, or the file, BEIR folder or `-` of that name.
+
+        A plain document is a dict with `_id` or `id` and fields. namespace: of ids that are not
+        written in full (default: the package's name). Bad documents are in the report's errors.
+        """
+        engine = self.engine(schema)
+        where = (engine.schema.name, namespace or self.package.name)
+        if isinstance(documents, (str, Path)):
+            return engine.feed(read_operations(documents, *where), progress)
+        return engine.feed(operations_from(documents, *where), progress)
+
+    def get(self, id_: str, *, schema: str | None = None) -> Mapping[str, Any] | None:
+        """The fields of a document as fed; None if there is none."""
+        full = self.full_id(id_, schema)
+        return self.engine(DocumentId.parse(full).type).get(full)
+
+    def remove(self, *ids: str, schema: str | None = None) -> FeedReport:
+        """Remove documents; one that is not there counts as removed."""
+        parsed = [DocumentId.parse(self.full_id(id_, schema)) for id_ in ids]
+        report = FeedReport()
+        for name in dict.fromkeys(identity.type for identity in parsed):
+            removals = [Operation("remove", i) for i in parsed if i.type == name]
+            report.removed += self.engine(name).feed(removals).removed
+        return report
+
+    def visit(self, *, schema: str | None = None) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Every document, id and fields, in document order."""
+        return self.engine(schema).visit()
+
+    def full_id(self, id_: str, schema: str | None = None) -> str:
+        """A document id in full; a bare name gets the package's namespace and the schema."""
+        if id_.startswith("id:"):
+            return id_
+        return f"id:{self.package.name}:{self.engine(schema).schema.name}::{id_}"
+
+    def query(self, **parameters: Any) -> Result:
+        """The answer to request parameters as Vespa's search API names them.
+
+        `query` (or `q`) is the text; `ranking` names a query profile or rank profile; `yql`,
+        `hits`, `offset`, `input.query(name)` and the others as in a request. QueryError where they
+        are wrong.
+        """
+        return self.search(self.request(**parameters))
+
+    def request(self, **parameters: Any) -> Query:
+        """The query that request parameters mean, its texts embedded."""
+        if "q" in parameters:
+            parameters.setdefault("query", parameters["q"])
+        return parse_request(parameters, self.package, self.embed)
+
+    def search(self, query: Query, features: tuple[ListedFeature, ...] = ()) -> Result:
+        """The answer to a query; `features` are listed with the profile's match-features."""
+        return self.engine(query.schema).search(query, features)
+
+    def embed(self, embedder: str | None, text: str, target: TensorType) -> Tensor:
+        """A query text as a tensor of the target type; embedder None is the only one."""
+        return find_embedder(self.embedders, embedder).query(text, target)
+
+    def _open_embedder(self, id_: str) -> Embedder:
+        return open_embedder(
+            self.package.services.components[id_],
+            self.files.reference,
+            self.package.settings,
+            lambda: self._token_frequencies(id_),
+        )
+
+    def _token_frequencies(self, embedder: str) -> TokenFrequencies:
+        """Document frequencies of the tokens of the field whose corpus an embedder uses."""
+        wanted = self.package.settings.sparse_queries[embedder].field
+        fields = sorted(self.package.settings.sparse_index)
+        if wanted is not None:
+            fields = [name for name in fields if wanted in (name, name.partition(".")[2])]
+        if len(fields) != 1:
+            raise UsageError(
+                f"embedder '{embedder}' counts the corpus of one sparse field; say which with "
+                f'field = "NAME" in ext/siftline.toml (sparse fields: {", ".join(fields) or "none"})'
+            )
+        schema, _, field = fields[0].partition(".")
+        return self.engine(schema).index.snapshot().token_frequencies(field)
+
+
+def default_data(folder: str | Path) -> Path:
+    """Where the index of a package folder lies unless told otherwise: `NAME.siftline` beside it."""
+    resolved = Path(folder).resolve()
+    return resolved.with_name(f"{resolved.name}.siftline")
