@@ -22,7 +22,7 @@ help: ## this list
 setup: $(VENV)/dev.stamp ## the environment of the developer, in .venv
 
 demo: $(VENV)/base.stamp ## index Python's own documentation strings and ask five questions
-	$(BIN)/siftline demo
+	$(BIN)/python examples/stdlib/demo.py
 
 test: $(VENV)/dev.stamp ## the test suite
 	$(BIN)/python -m pytest $(ARGS)

@@ -37,7 +37,9 @@ def _from_source() -> Iterator[tuple[str, str, str]]:
     root = Path(sysconfig.get_path("stdlib"))
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root).with_suffix("").parts
-        if SKIPPED & set(parts) or any(part.startswith("_") and part != "__init__" for part in parts):
+        if SKIPPED & set(parts) or any(
+            part.startswith("_") and part != "__init__" for part in parts
+        ):
             continue
         module = ".".join(part for part in parts if part != "__init__")
         try:

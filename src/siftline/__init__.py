@@ -26,10 +26,10 @@ _HOMES = {
     "SiftlineError": "siftline.errors",
 }
 
-__all__ = [*_HOMES, "open"]  # noqa: PLE0604
+__all__ = [*_HOMES, "open"]
 
 
-def open(  # noqa: A001
+def open(
     folder: str | Path, data: str | Path | None = None, *, read_only: bool = False
 ) -> Application:
     """Open the application package in `folder`; its index is in `data` or beside it."""

@@ -52,7 +52,8 @@ def feed(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE…", help="JSON lines, a JSON array or a BEIR folder, also gzipped; - is stdin."
+            metavar="FILE…",
+            help="JSON lines, a JSON array or a BEIR folder, also gzipped; - is stdin.",
         ),
     ],
     data: Data = None,
@@ -82,9 +83,7 @@ def feed(
 def query(
     package: App,
     text: Annotated[str | None, typer.Argument(help="The question.")] = None,
-    ranking: Annotated[
-        str | None, typer.Option(help="Query profile or rank profile.")
-    ] = None,
+    ranking: Annotated[str | None, typer.Option(help="Query profile or rank profile.")] = None,
     yql: Annotated[str | None, typer.Option(help="The query in YQL.")] = None,
     hits: Annotated[int | None, typer.Option(help="How many hits to show.")] = None,
     parameters: Annotated[

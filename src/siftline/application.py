@@ -196,9 +196,10 @@ class Application:
         if wanted is not None:
             fields = [name for name in fields if wanted in (name, name.partition(".")[2])]
         if len(fields) != 1:
+            known = ", ".join(fields) or "none"
             raise UsageError(
                 f"embedder '{embedder}' counts the corpus of one sparse field; say which with "
-                f'field = "NAME" in ext/siftline.toml (sparse fields: {", ".join(fields) or "none"})'
+                f'field = "NAME" in ext/siftline.toml (sparse fields: {known})'
             )
         schema, _, field = fields[0].partition(".")
         return self.engine(schema).index.snapshot().token_frequencies(field)

@@ -20,13 +20,13 @@ from siftline.index.index import Index
 from siftline.match.prepare import prepare
 from siftline.match.query import Query
 from siftline.match.retrieve import retrieve
-from siftline.rank.phases import rank
+from siftline.model.session import Session, open_session
 from siftline.rank.models import OnnxModels
+from siftline.rank.phases import rank
 from siftline.rank.plan import ListedFeature, Plan, make_plan
 from siftline.rank.statistics import PhaseTrace
 from siftline.respond.answer import answer
 from siftline.respond.hits import Result
-from siftline.model.session import Session, open_session
 from siftline.schema.definition import OnnxModel, Schema
 from siftline.schema.inherit import resolve_profile
 from siftline.schema.package import Settings
@@ -244,7 +244,9 @@ class Engine:
         """Sparse fields whose text's tokens are counted, for inference-free queries."""
         wanted = [q for q in self.settings.sparse_queries.values() if q.idf == "corpus"]
         prefix = f"{self.schema.name}."
-        sparse = {n.removeprefix(prefix) for n in self.settings.sparse_index if n.startswith(prefix)}
+        sparse = {
+            n.removeprefix(prefix) for n in self.settings.sparse_index if n.startswith(prefix)
+        }
         named = {q.field for q in wanted if q.field is not None}
         everything = any(q.field is None for q in wanted)
         return frozenset(n for n in sparse if everything or n in named or prefix + n in named)

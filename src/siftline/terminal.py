@@ -200,9 +200,7 @@ def export_and_show(
     source: str, out: Path, *, optimize: bool, quantize: str | None, dequantize: bool
 ) -> None:
     """Convert a model and write how far the result is from its source."""
-    report = export(
-        source, out, optimize=optimize, quantize=quantize, dequantize=dequantize
-    )
+    report = export(source, out, optimize=optimize, quantize=quantize, dequantize=dequantize)
     standard_output().print(str(report), markup=False)
 
 
@@ -232,9 +230,7 @@ def show_tuning(tuning: WeightTuning, *, as_json: bool = False) -> None:
     console.print(table)
     for split, (before, after) in tuning.figures.items():
         console.print(f"{split}: nDCG@10 {before:.4f} as written, {after:.4f} tuned", markup=False)
-    console.print(
-        f"{tuning.tried:,} weightings tried. Best: {tuning.expression}", markup=False
-    )
+    console.print(f"{tuning.tried:,} weightings tried. Best: {tuning.expression}", markup=False)
 
 
 def _table(*left: str, right: Sequence[str] = ()) -> Table:
