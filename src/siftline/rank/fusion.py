@@ -1,4 +1,4 @@
-"""Normalisers of the global phase: one value for each hit from the values of all hits (spec 2.9)."""
+"""Normalisers of the global phase: a value for each hit from those of all hits (spec 2.9)."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def reciprocal_rank(values: np.ndarray, k: float = RANK_CONSTANT) -> np.ndarray:
 
 def reciprocal_rank_fusion(columns: Sequence[np.ndarray], k: float = RANK_CONSTANT) -> np.ndarray:
     """The sum of the reciprocal ranks of two or more columns, float64 `(n,)`."""
-    return np.sum([reciprocal_rank(column, k) for column in columns], axis=0, dtype=np.float64)
+    return np.asarray(sum(reciprocal_rank(column, k) for column in columns))
 
 
 def normalize_linear(values: np.ndarray) -> np.ndarray:
-    """`(v - min) / (max - min)` float64 `(n,)` over the range of the finite values; 0.5 if all are equal.
+    """`(v - min) / (max - min)` float64 `(n,)` over the finite range; 0.5 if all are equal.
 
     Values that are not finite map outside of 0..1 or stay NaN.
     """

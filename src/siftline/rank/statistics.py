@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PhaseTrace:
-    """Documents that entered a phase, those it left for the next, and the time it took in seconds."""
+    """Documents that entered a phase, documents it left for the next, and its seconds."""
 
     name: str
     entered: int

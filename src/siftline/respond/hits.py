@@ -61,7 +61,10 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The hits of one page, best first, and how many documents matched in all."""
+    """The hits of one page, best first, and how many documents matched in all.
+
+    tensors: the tensor form in which the query wants its answer rendered.
+    """
 
     hits: tuple[Hit, ...]
     total: int
@@ -69,6 +72,7 @@ class Result:
     trace: Trace | None = None
     errors: tuple[SearchError, ...] = ()
     timing: Timing | None = None
+    tensors: str = "short"
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -84,8 +88,8 @@ class Result:
         """The ids of the hits, best first."""
         return [hit.id for hit in self.hits]
 
-    def to_json(self, *, tensors: str = "short") -> dict[str, Any]:
-        """The answer in the shape of Vespa's result JSON (spec 3.11); `tensors` is a tensor form."""
+    def to_json(self, *, tensors: str | None = None) -> dict[str, Any]:
+        """Vespa's result JSON (spec 3.11); `tensors` is a form like `short`, None the query's."""
         from siftline.respond.render import to_json
 
-        return to_json(self, tensors=tensors)
+        return to_json(self, tensors=tensors or self.tensors)

@@ -19,7 +19,7 @@ DEGRADATIONS = ("match-phase", "timeout", "adaptive-timeout", "non-ideal-state")
 
 
 def to_json(result: Result, *, tensors: str = "short") -> dict[str, Any]:
-    """The whole answer; `tensors` is the tensor form `short`, `long`, `short-value`, `long-value`, …"""
+    """The whole answer; `tensors` is the tensor form: `short`, `long`, `short-value`, …"""
     root: dict[str, Any] = {
         "id": "toplevel",
         "relevance": 1.0,
@@ -37,7 +37,7 @@ def to_json(result: Result, *, tensors: str = "short") -> dict[str, Any]:
             "summaryfetchtime": result.timing.summary,
             "searchtime": result.timing.search,
         }
-    if result.trace is not None:
+    if result.trace is not None and result.trace.level >= 1:
         answer["trace"] = _trace(result.trace)
     return answer
 

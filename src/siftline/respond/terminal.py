@@ -29,7 +29,7 @@ def show_result(result: Result, console: Console, *, fields: Sequence[str] | Non
 
 
 def hits_table(result: Result, *, fields: Sequence[str] | None = None) -> Table:
-    """One row for each hit: rank, relevance, the score of each phase, id, and `fields` (None: all)."""
+    """One row for each hit: rank, relevance, score of each phase, id, `fields` (None: all)."""
     from rich.table import Table
 
     phases = phase_names(result.hits)

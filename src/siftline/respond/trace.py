@@ -11,10 +11,14 @@ __all__ = ["PhaseTrace", "Trace"]
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The phases in the order they ran, matching first, and free messages."""
+    """The phases in the order they ran, matching first, and free messages.
+
+    level: the query's trace level; from 1 on the trace is part of the rendered answer.
+    """
 
     phases: tuple[PhaseTrace, ...] = ()
     messages: tuple[str, ...] = ()
+    level: int = 0
 
     @property
     def seconds(self) -> float:

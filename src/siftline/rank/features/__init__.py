@@ -1,0 +1,1 @@
+"""Rank features: what expressions may refer to, computed for all hits of a phase at once."""

@@ -1,0 +1,100 @@
+"""Where expressions get their features: one query's candidates, and selections of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from siftline.index.snapshot import Snapshot
+from siftline.match.prepare import Prepared
+from siftline.rank.features.columns import Columns
+from siftline.rank.features.names import canonical
+from siftline.rank.features.table import find_feature
+from siftline.rank.nodes import Reference
+from siftline.rank.values import Value
+from siftline.schema.definition import Schema
+
+if TYPE_CHECKING:
+    from siftline.rank.plan import Plan
+
+
+@dataclass(eq=False)
+class Run:
+    """One query on one snapshot: what every phase of it shares.
+
+    documents: all candidates, int64 `(n,)` ascending; a row is a position in it. columns: the
+    feature values known so far. started: the query's time, seconds since the epoch.
+    """
+
+    plan: Plan
+    snapshot: Snapshot
+    prepared: Prepared
+    documents: np.ndarray
+    columns: Columns = field(default_factory=Columns)
+    started: float = field(default_factory=time.time)
+
+    @property
+    def schema(self) -> Schema:
+        """The schema that is searched."""
+        return self.plan.scope.schema
+
+    def rank_property(self, name: str) -> str | None:
+        """A rank property: the query's, else the profile's, else None."""
+        own = self.prepared.query.rank_properties.get(name)
+        return own if own is not None else self.plan.scope.profile.rank_properties.get(name)
+
+    def number_property(self, name: str, default: float) -> float:
+        """A rank property as a number."""
+        text = self.rank_property(name)
+        return default if text is None else float(text)
+
+    def everything(self) -> HitFeatures:
+        """A source over all candidates."""
+        return HitFeatures(self, np.arange(len(self.documents), dtype=np.int64))
+
+
+class HitFeatures:
+    """The features of some candidates of a run, in the order of `rows`.
+
+    A feature or function without parameters is computed once for each hit, whichever selection
+    asks first, and found again by row. Values that depend on the set of hits (`volatile` names of
+    the plan: normalisers, relevanceScore) live as long as this selection.
+    """
+
+    def __init__(self, run: Run, rows: np.ndarray, arriving: np.ndarray | None = None) -> None:
+        self.run = run
+        self.rows = rows
+        self.documents = run.documents[rows]
+        self.count = len(rows)
+        self.arriving = arriving
+        self._own: dict[str, Value] = {}
+
+    def feature(self, reference: Reference) -> Value:
+        """The values of a feature or function for every hit of the selection."""
+        name = canonical(reference)
+        if reference.name in self.run.plan.volatile:
+            if name not in self._own:
+                self._own[name] = self._compute(reference)
+            return self._own[name]
+        return self.keep(name, lambda hits: hits._compute(reference))
+
+    def keep(self, name: str, compute: Callable[[HitFeatures], Value]) -> Value:
+        """The column of that name, computed for the hits of the selection that lack it."""
+        return self.run.columns.get(name, self.rows, lambda rows: compute(self._of(rows)))
+
+    def take(self, positions: np.ndarray) -> HitFeatures:
+        """The hits at the given positions of this selection, in that order."""
+        return HitFeatures(self.run, self.rows[positions])
+
+    def _of(self, rows: np.ndarray) -> HitFeatures:
+        return self if rows is self.rows else HitFeatures(self.run, rows)
+
+    def _compute(self, reference: Reference) -> Value:
+        function = self.run.plan.functions.get(reference.name)
+        if function is not None and not reference.arguments:
+            return function(self)
+        return find_feature(reference.name).compute(self, reference)
