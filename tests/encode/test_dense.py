@@ -120,7 +120,7 @@ def test_batches_give_what_single_texts_give() -> None:
     together = embedder(session).documents(texts, X2).values
     shapes = [call["input_ids"].shape for call in session.calls]
     assert sum(rows for rows, _ in shapes) == 70 and len(shapes) < 20
-    assert all(rows * width <= 2048 for rows, width in shapes)
+    assert all(rows * width <= 1024 for rows, width in shapes)
     singles = np.concatenate([embedder().documents([text], X2).values for text in texts])
     assert together == pytest.approx(singles, rel=1e-6)
 

@@ -21,7 +21,7 @@ from siftline.encode.ports import PortNames, read_ports
 from siftline.encode.sparse import SparseEmbedder, SparseOptions
 from siftline.encode.tokenizer import Tokenizer
 from siftline.encode.tokens import TokenEmbedder
-from siftline.encode.transformer import TOKEN_BUDGET, Transformer
+from siftline.encode.transformer import Transformer
 from siftline.errors import PackageError, Place
 from siftline.model.session import Session, open_session
 from siftline.schema.package import Component, ModelReference, Settings, SparseQuery
@@ -146,7 +146,7 @@ class _Opening:
                 precision=runtime.get("precision"),  # type: ignore[arg-type]
             )
 
-        default = LOGITS_BUDGET if output == "logits" else TOKEN_BUDGET
+        default = LOGITS_BUDGET if output == "logits" else None
         budget = self.options.integer("token-budget", default, low=1)
         return Transformer(session, names, pad=pad, token_budget=budget)
 

@@ -78,8 +78,7 @@ class CrossEncoder:
         separator: int = SEPARATOR,
         token_budget: int | None = None,
     ) -> None:
-        budget = {} if token_budget is None else {"token_budget": token_budget}
-        self._transformer = Transformer(session, names, **budget)
+        self._transformer = Transformer(session, names, token_budget=token_budget)
         self._start = start
         self._separator = separator
 

@@ -13,7 +13,9 @@ from siftline.model.batching import length_batches, padded_length
 from siftline.model.session import Session
 
 #: Tokens of a batch, padding included: larger batches leave the processor's caches.
-TOKEN_BUDGET = 2048
+TOKEN_BUDGET = 1024
+#: The same where the runtime gains from large batches.
+COMPILED_TOKEN_BUDGET = 4096
 
 #: Lengths of the rows of a batch differ by less than this.
 BUCKET = 16
@@ -32,7 +34,8 @@ class Hidden(NamedTuple):
 class Transformer:
     """A model that takes token ids, an attention mask and token types; loaded on first use.
 
-    pad: the id at padded positions, which are never attended to.
+    pad: the id at padded positions, which are never attended to. token_budget: the most tokens of
+    a batch, None for what suits the runtime.
     """
 
     def __init__(
@@ -41,7 +44,7 @@ class Transformer:
         names: PortNames,
         *,
         pad: int = 0,
-        token_budget: int = TOKEN_BUDGET,
+        token_budget: int | None = None,
     ) -> None:
         self._names = names
         self._pad = pad
@@ -80,7 +83,8 @@ class Transformer:
         lengths = np.array([len(row) for row in rows], dtype=np.int64)
         compiled = "openvino" in session.runtime
         bucket = COMPILED_BUCKET if compiled and len(rows) > 1 else BUCKET
-        for batch in length_batches(lengths, token_budget=self._budget, bucket=bucket):
+        budget = self._budget or (COMPILED_TOKEN_BUDGET if compiled else TOKEN_BUDGET)
+        for batch in length_batches(lengths, token_budget=budget, bucket=bucket):
             longest = int(lengths[batch].max())
             width = padded_length(longest, bucket if compiled else 1)
             seen = lengths[batch] if attended is None else np.asarray(attended)[batch]
