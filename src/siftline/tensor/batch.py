@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -43,6 +43,31 @@ def gather_ranges(offsets: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np
     return taken, flat
 
 
+@runtime_checkable
+class Findable(Protocol):
+    """A vocabulary that finds labels by itself."""
+
+    def find(self, label: str) -> int:
+        """The number of a label, -1 if there is none."""
+        ...
+
+
+#: Vocabularies whose numbering was needed last, each with its numbering.
+_NUMBERINGS: list[tuple[Sequence[str], dict[str, int]]] = []
+_REMEMBERED_NUMBERINGS = 8
+
+
+def _numbering(vocabulary: Sequence[str]) -> dict[str, int]:
+    """Label → token of a vocabulary that only ever grows."""
+    for known, numbering in list(_NUMBERINGS):
+        if known is vocabulary and len(numbering) == len(known):
+            return numbering
+    numbering = {label: token for token, label in enumerate(vocabulary)}
+    _NUMBERINGS.append((vocabulary, numbering))
+    del _NUMBERINGS[:-_REMEMBERED_NUMBERINGS]
+    return numbering
+
+
 @dataclass(frozen=True, eq=False)
 class DenseBatch:
     """`values` `(n, *type.shape)` of `type.dtype`; `present` `(n,)` bool, absent rows are zero."""
@@ -65,9 +90,10 @@ class DenseBatch:
 
 @dataclass(frozen=True, eq=False)
 class SparseBatch:
-    """CSR: row i has `tokens[indptr[i]:indptr[i+1]]` (int32) with `weights` (float32).
+    """CSR: row i has `tokens[indptr[i]:indptr[i+1]]` (int32) with `weights`.
 
-    `vocabulary[token]` is the label. An empty row is an absent or empty tensor.
+    weights: float32, float64 where the type has double cells. `vocabulary[token]` is the label.
+    An empty row is an absent or empty tensor.
     """
 
     type: TensorType
@@ -86,6 +112,12 @@ class SparseBatch:
             return None
         labels = tuple((self.vocabulary[token],) for token in self.tokens[start:end])
         return Tensor(self.type, labels, self.weights[start:end].astype(self.type.dtype))
+
+    def token(self, label: str) -> int:
+        """The label's token, -1 if the vocabulary lacks it."""
+        if isinstance(self.vocabulary, Findable):
+            return self.vocabulary.find(label)
+        return _numbering(self.vocabulary).get(label, -1)
 
     def take(self, rows: np.ndarray) -> SparseBatch:
         """The given rows, in that order."""
@@ -176,7 +208,8 @@ def stack(type_: TensorType, tensors: Sequence[Tensor | None]) -> Batch:
     ids: dict[str, int] = {}
     tokens = np.array([ids.setdefault(label, len(ids)) for label in labels], np.int32)
     weights = np.concatenate([t.cells for t in present]) if present else np.zeros(0)
-    return SparseBatch(type_, offsets, tokens, weights.astype(np.float32), tuple(ids))
+    dtype = np.float64 if type_.cell == "double" else np.float32
+    return SparseBatch(type_, offsets, tokens, weights.astype(dtype), tuple(ids))
 
 
 def _stack_dense(type_: TensorType, tensors: Sequence[Tensor | None]) -> DenseBatch:
