@@ -12,7 +12,7 @@ from siftline.encode.encoded import Encoded
 from siftline.index.index import Index
 from siftline.schema.definition import Field, FieldType, Hnsw, Schema
 from siftline.schema.package import Settings, SparseQuery
-from siftline.schema.script import InputStep, OutputStep, Script
+from siftline.schema.script import InputStep, OutputStep, Script, Step
 from siftline.tensor.batch import stack
 from siftline.tensor.tensor import Tensor, to_cells
 from siftline.tensor.types import TensorType
@@ -27,7 +27,7 @@ def field(name: str, kind: str, outputs: str, **more: Any) -> Field:
         type_ = FieldType(outer, element=FieldType(element))
     else:
         type_ = FieldType(kind)
-    steps = (InputStep(name), *(OutputStep(output) for output in outputs.split()))
+    steps: tuple[Step, ...] = (InputStep(name), *(OutputStep(output) for output in outputs.split()))
     return Field(name, type_, Script((steps,)), **more)
 
 

@@ -42,7 +42,9 @@ documents = st.fixed_dictionaries(
         "dense": st.lists(cells, min_size=4, max_size=4),
         "short": st.lists(cells, min_size=3, max_size=3),
         "bits": st.lists(st.integers(-128, 127), min_size=2, max_size=2),
-        "sparse": st.dictionaries(st.sampled_from(WORDS), st.floats(0.125, 9, width=32), min_size=1),
+        "sparse": st.dictionaries(
+            st.sampled_from(WORDS), st.floats(0.125, 9, width=32), min_size=1
+        ),
         "tokens": st.one_of(
             st.integers(1, 3).map(lambda n: {str(i): [i, -i] for i in range(n)}),
             st.dictionaries(st.sampled_from(WORDS), st.just([0.5, 2.0]), min_size=1),

@@ -151,7 +151,7 @@ class FileWriter:
             _reserve(self._file.fileno(), start, size)
         except OSError as error:
             raise write_error(self._path, error) from error
-        return np.memmap(self._file, kind, "r+", start, shape)
+        return np.asarray(np.memmap(self._file, kind, "r+", start, shape))
 
     def note(self, name: str, value: Any) -> None:
         """Keep a JSON value."""
@@ -216,7 +216,7 @@ def open_arrays(path: Path) -> Arrays:
             "upgrade siftline"
         )
     table = mapped[offset : offset + length]
-    if size != len(mapped) or zlib.crc32(table) != checksum:
+    if not offset + length == size == len(mapped) or zlib.crc32(table) != checksum:
         raise DamagedError(f"segment file {path} is damaged: its table or its length is wrong")
     content = json.loads(table)
     arrays = {name: _view(mapped, entry) for name, entry in content["arrays"].items()}

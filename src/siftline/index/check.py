@@ -62,6 +62,9 @@ def _check_batch(spec: VectorSpec, batch: Batch, encoded: Encoded) -> None:
         _refuse_infinite(batch.values.reshape(len(batch), -1), None, spec, encoded)
     elif isinstance(batch, SparseBatch):
         _check_indptr(batch.indptr, len(batch.tokens), spec, encoded)
+        if len(batch.tokens) != len(batch.weights):
+            raise _wrong(encoded, 0, spec.field, "has not as many tokens as weights")
+        _check_tokens(batch, spec, encoded)
         _refuse_infinite(batch.weights, batch.indptr, spec, encoded)
         _refuse_twice(batch, spec, encoded)
     elif isinstance(batch, RaggedBatch):
@@ -84,6 +87,16 @@ def _check_indptr(indptr: np.ndarray, size: int, spec: VectorSpec, encoded: Enco
         raise _wrong(encoded, 0, spec.field, "the offsets of its rows do not fit its cells")
 
 
+def _check_tokens(batch: SparseBatch, spec: VectorSpec, encoded: Encoded) -> None:
+    tokens = np.asarray(batch.tokens)
+    known = len(batch.vocabulary)
+    if len(tokens) and not (0 <= tokens.min() and tokens.max() < known):
+        place = int(np.flatnonzero((tokens < 0) | (tokens >= known))[0])
+        row = int(np.searchsorted(batch.indptr, place, side="right")) - 1
+        problem = f"token {tokens[place]} is not among the {known} labels"
+        raise _wrong(encoded, row, spec.field, problem)
+
+
 def _refuse_infinite(
     cells: np.ndarray, indptr: np.ndarray | None, spec: VectorSpec, encoded: Encoded
 ) -> None:
@@ -96,6 +109,13 @@ def _refuse_infinite(
 
 
 def _refuse_twice(batch: SparseBatch, spec: VectorSpec, encoded: Encoded) -> None:
+    if len(batch.tokens) < 2:
+        return
+    # within a row that ascends nothing stands twice; what is left is sorted
+    starts = np.zeros(len(batch.tokens) + 1, bool)
+    starts[batch.indptr] = True
+    if (starts[1:-1] | (batch.tokens[1:] > batch.tokens[:-1])).all():
+        return
     owners = np.repeat(np.arange(len(batch), dtype=np.int64), np.diff(batch.indptr))
     keys = (owners << 32) | batch.tokens.astype(np.int64)
     keys.sort()

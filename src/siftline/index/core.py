@@ -118,8 +118,8 @@ def vector_name(spec: VectorSpec) -> str:
     return f"{FORMS[spec.form]}/{spec.field}"
 
 
-def build_segment(layout: Layout, rows: DocumentRows, out: ArrayWriter) -> None:
-    """Write the segment of n documents; without graphs below GRAPH_FROM_IN_MEMORY."""
+def build_segment(layout: Layout, rows: DocumentRows, out: ArrayWriter, graph_from: int) -> None:
+    """Write the segment of n documents; without graphs below `graph_from` vectors."""
     absent = [None] * len(rows)
     for field, text in layout.texts.items():
         values = rows.outputs.get(field, absent)
@@ -127,13 +127,13 @@ def build_segment(layout: Layout, rows: DocumentRows, out: ArrayWriter) -> None:
     for field, column in layout.columns.items():
         build_column(column, rows.outputs.get(field, absent), Under(out, f"column/{field}"))
     for field, vector in layout.vectors.items():
-        _build_vectors(vector, rows.vectors[field], Under(out, vector_name(vector)))
+        _build_vectors(vector, rows.vectors[field], Under(out, vector_name(vector)), graph_from)
     out.put("sequences", rows.sequences)
 
 
-def _build_vectors(spec: VectorSpec, rows: Rows, out: ArrayWriter) -> None:
+def _build_vectors(spec: VectorSpec, rows: Rows, out: ArrayWriter, graph_from: int) -> None:
     if isinstance(rows, DenseRows):
-        build_dense(spec, rows, out, GRAPH_FROM_IN_MEMORY)
+        build_dense(spec, rows, out, graph_from)
     elif isinstance(rows, SparseRows):
         build_sparse(spec, rows, out)
     elif isinstance(rows, TokenRows):

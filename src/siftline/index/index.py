@@ -176,14 +176,17 @@ class Index:
     def _commit(self, *, everything: bool) -> None:
         with self._write_lock:
             self._require_writable()
-            self._seal()
+            if everything or self._segments.in_memory:
+                self._seal()
+            fresh = self._pending.joined(self.layout, self._store.labels)
             self._store.keep_labels()
-            slots = self._segments.commit(self._applied, everything=everything)
+            slots = self._segments.commit(self._applied, fresh, everything=everything)
             self._unbuffered = 0
             if slots is None:
                 return
             with self._state_lock:
                 self._segments.slots = slots
+                self._pending.clear()
                 self._snapshot = None
                 oldest = min((s.last for s in self._snapshots), default=self._applied)
             self._store.purge(min(self._applied, oldest))

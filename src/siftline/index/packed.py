@@ -153,10 +153,9 @@ def pack(spec: VectorSpec, batch: Batch, labels: FieldLabels) -> Rows:
         return DenseRows(cells, np.asarray(batch.present, bool))
     if isinstance(batch, SparseBatch):
         tokens = np.asarray(batch.tokens, np.int32)
-        used, inverse = np.unique(tokens, return_inverse=True)
-        numbers = labels.numbers([batch.vocabulary[token] for token in used.tolist()])
         weights = np.asarray(batch.weights, np.float32) if spec.weighted else None
-        return SparseRows(np.asarray(batch.indptr, np.int64), numbers[inverse], weights)
+        numbers = _renumbered(tokens, batch.vocabulary, labels)
+        return SparseRows(np.asarray(batch.indptr, np.int64), numbers, weights)
     if isinstance(batch, RaggedBatch):
         rows = store_cells(spec, batch.rows).reshape(-1, spec.size)
         names = None if batch.labels is None else labels.numbers(batch.labels)
@@ -167,6 +166,18 @@ def pack(spec: VectorSpec, batch: Batch, labels: FieldLabels) -> Rows:
             for t in batch.tensors
         ]
     )
+
+
+def _renumbered(tokens: np.ndarray, vocabulary: Sequence[str], labels: FieldLabels) -> np.ndarray:
+    """The field's label number of each token of a batch."""
+    if vocabulary is labels:
+        return tokens
+    used = np.zeros(int(tokens.max(initial=-1)) + 1, bool)
+    used[tokens] = True
+    distinct = np.flatnonzero(used)
+    numbers = np.zeros(len(used), np.int32)
+    numbers[distinct] = labels.numbers([vocabulary[token] for token in distinct.tolist()])
+    return np.asarray(numbers[tokens])
 
 
 def unpack(spec: VectorSpec, rows: Rows, labels: FieldLabels) -> Batch:

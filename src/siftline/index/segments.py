@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,11 @@ class SegmentSet:
     def _core(self, arrays: Arrays) -> SegmentCore:
         return SegmentCore(arrays, self._layout, self._labels)
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether a slot has no file."""
+        return any(slot.entry is None for slot in self.slots)
+
     # -- in memory ----------------------------------------------------------------------------
 
     def kill(self, sequences: Iterable[int]) -> None:
@@ -78,7 +84,7 @@ class SegmentSet:
     def grow(self, rows: DocumentRows) -> list[Slot]:
         """The slots with a new one in memory; small ones merge so that sizes at least halve."""
         writer = MemoryWriter()
-        build_segment(self._layout, rows, writer)
+        build_segment(self._layout, rows, writer, GRAPH_FROM_IN_MEMORY)
         slots = [*self.slots, Slot.fresh(self._core(writer.finish()))]
         while len(slots) > 1 and slots[-2].entry is None:
             if slots[-2].live_count >= 2 * slots[-1].live_count:
@@ -96,18 +102,23 @@ class SegmentSet:
 
     # -- to disk ------------------------------------------------------------------------------
 
-    def commit(self, covered: int, *, everything: bool = False) -> list[Slot] | None:
+    def commit(
+        self, covered: int, fresh: DocumentRows | None, *, everything: bool = False
+    ) -> list[Slot] | None:
         """Write what is only in memory, merge, publish; the new slots, None if nothing changed.
 
-        StoreError leaves the published index and the slots as they were.
+        fresh: documents behind those of the slots. StoreError leaves the published index and the
+        slots as they were.
         """
         written: list[str] = []
         try:
-            slots = self._written(written, everything)
-            if slots is None:
+            before = self.slots
+            if fresh is not None:
+                before = [*before, self._built_in_file(fresh, written)]
+            slots = self._written(before, written, everything)
+            if not written and len(slots) == len(self.slots):
                 if self.manifest.covered == covered and read_manifest(self.folder):
                     return None
-                slots = self.slots
             manifest = Manifest(
                 self.manifest.fingerprint,
                 covered,
@@ -124,37 +135,15 @@ class SegmentSet:
         self._remove_stale()
         return slots
 
-    def _written(self, written: list[str], everything: bool) -> list[Slot] | None:
-        """Slots that all have files, after the merges that are due; None if all have them now."""
-        ranges = self._ranges(everything)
-        if not ranges and not any(slot.dirty for slot in self.slots):
-            return None
+    def _written(self, before: Sequence[Slot], written: list[str], everything: bool) -> list[Slot]:
+        """The slots, all with files, after the merges that are due."""
         slots: list[Slot] = []
         at = 0
-        for first, last in [*ranges, (len(self.slots), len(self.slots))]:
-            slots += [self._with_deletions(slot, written) for slot in self.slots[at:first]]
-            slots += self._merged_in_file(self.slots[first:last], written)
+        for first, last in [*_ranges(before, everything), (len(before), len(before))]:
+            slots += [self._with_deletions(slot, written) for slot in before[at:first]]
+            slots += self._merged_in_file(before[first:last], written)
             at = last
         return [slot for slot in slots if slot.live_count]
-
-    def _ranges(self, everything: bool) -> list[tuple[int, int]]:
-        count = len(self.slots)
-        if everything:
-            clean = count == 1 and self.slots[0].entry is not None
-            if count == 0 or (clean and self.slots[0].live_count == self.slots[0].core.count):
-                return []
-            return [(0, count)]
-        on_disk = [slot for slot in self.slots if slot.entry is not None]
-        memory = self.slots[len(on_disk) :]
-        counts = [slot.core.count for slot in on_disk]
-        live = [slot.live_count for slot in on_disk]
-        if memory:  # what is in memory becomes one segment, with more merged to it or not
-            counts.append(sum(slot.core.count for slot in memory))
-            live.append(sum(slot.live_count for slot in memory))
-        ranges = [(a, count if b > len(on_disk) else b) for a, b in plan(counts, live)]
-        if memory and not (ranges and ranges[-1][1] == count):
-            ranges.append((len(on_disk), count))
-        return ranges
 
     def _next_name(self, written: list[str], ending: str) -> str:
         name = f"{self.manifest.next_file + len(written):08d}.{ending}"
@@ -166,28 +155,27 @@ class SegmentSet:
         if not pairs:
             return []
         name = self._next_name(written, "segment")
-        writer = FileWriter(self.folder / name)
-        try:
+        with _writing(self.folder / name) as writer:
             merge_segments(self._layout, pairs, self._labels, writer, GRAPH_FROM)
-            writer.finish()
-        except BaseException:
-            writer.abandon()
-            raise
+        return [self._fresh(name)]
+
+    def _built_in_file(self, rows: DocumentRows, written: list[str]) -> Slot:
+        name = self._next_name(written, "segment")
+        with _writing(self.folder / name) as writer:
+            build_segment(self._layout, rows, writer, GRAPH_FROM)
+        return self._fresh(name)
+
+    def _fresh(self, name: str) -> Slot:
         core = self._core(open_arrays(self.folder / name))
-        return [Slot.fresh(core, SegmentEntry(name, core.count))]
+        return Slot.fresh(core, SegmentEntry(name, core.count))
 
     def _with_deletions(self, slot: Slot, written: list[str]) -> Slot:
         if not slot.dirty or slot.entry is None or slot.live_count == 0:
             return slot
         name = self._next_name(written, "deleted")
-        writer = FileWriter(self.folder / name)
-        try:
-            dead = np.flatnonzero(~slot.live).astype(np.int32)
+        dead = np.flatnonzero(~slot.live).astype(np.int32)
+        with _writing(self.folder / name) as writer:
             writer.put("documents", dead)
-            writer.finish()
-        except BaseException:
-            writer.abandon()
-            raise
         entry = SegmentEntry(slot.entry.file, slot.entry.count, len(dead), name)
         return Slot(slot.core, slot.live, slot.live_count, entry, shared=slot.shared)
 
@@ -202,6 +190,39 @@ class SegmentSet:
         for path in self.folder.iterdir():
             if path.suffix in (".segment", ".deleted") and path.name not in self.manifest.files:
                 _remove(path)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[FileWriter]:
+    """A writer that finishes its file, or removes it where writing fails."""
+    writer = FileWriter(path)
+    try:
+        yield writer
+        writer.finish()
+    except BaseException:
+        writer.abandon()
+        raise
+
+
+def _ranges(slots: Sequence[Slot], everything: bool) -> list[tuple[int, int]]:
+    """What to merge: what is due, and always what is only in memory."""
+    count = len(slots)
+    if everything:
+        clean = count == 1 and slots[0].entry is not None
+        if count == 0 or (clean and slots[0].live_count == slots[0].core.count):
+            return []
+        return [(0, count)]
+    on_disk = [slot for slot in slots if slot.entry is not None]
+    memory = slots[len(on_disk) :]
+    counts = [slot.core.count for slot in on_disk]
+    live = [slot.live_count for slot in on_disk]
+    if memory:  # what is in memory becomes one segment, with more merged to it or not
+        counts.append(sum(slot.core.count for slot in memory))
+        live.append(sum(slot.live_count for slot in memory))
+    ranges = [(a, count if b > len(on_disk) else b) for a, b in plan(counts, live)]
+    if memory and not (ranges and ranges[-1][1] == count):
+        ranges.append((len(on_disk), count))
+    return ranges
 
 
 def _remove(path: Path) -> None:

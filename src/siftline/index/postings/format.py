@@ -14,7 +14,8 @@ from siftline.index.packed import offsets_of
 BLOCK = 128
 #: positions left free between two elements of an array, so that no phrase spans them
 ELEMENT_GAP = 1024
-_LEVELS = 255
+#: the largest impact
+LEVELS = 255
 
 
 def order_by_list(lists: np.ndarray) -> np.ndarray:
@@ -46,8 +47,8 @@ def list_maxima(values: np.ndarray, indptr: np.ndarray) -> np.ndarray:
 
 def scales_for(maxima: np.ndarray) -> np.ndarray:
     """float32 scale of each list such that 255 steps reach its largest weight."""
-    scales = np.maximum(maxima, 0).astype(np.float32) / np.float32(_LEVELS)
-    short = scales.astype(np.float64) * _LEVELS < maxima
+    scales = np.maximum(maxima, 0).astype(np.float32) / np.float32(LEVELS)
+    short = scales.astype(np.float64) * LEVELS < maxima
     scales[short] = np.nextafter(scales[short], np.float32(np.inf))
     return np.asarray(scales)
 
@@ -56,8 +57,8 @@ def quantize(weights: np.ndarray, scales: np.ndarray) -> np.ndarray:
     """uint8 impacts with `impact * scale >= weight`, the smallest such; both float32 `(n,)`."""
     exact, step = weights.astype(np.float64), scales.astype(np.float64)
     ratio = np.divide(exact, step, out=np.zeros_like(exact), where=step > 0)
-    impacts: np.ndarray = np.clip(np.ceil(ratio), 0, _LEVELS)
+    impacts: np.ndarray = np.clip(np.ceil(ratio), 0, LEVELS)
     impacts += impacts * step < exact
     lower = np.maximum(impacts - 1, 0)
     impacts = np.where((impacts > 0) & (lower * step >= exact), lower, impacts)
-    return np.asarray(np.minimum(impacts, _LEVELS), np.uint8)
+    return np.asarray(np.minimum(impacts, LEVELS), np.uint8)

@@ -13,14 +13,9 @@ import numpy as np
 from siftline.index.arrays import ArrayWriter
 from siftline.index.layout import VectorSpec
 from siftline.index.packed import SparseRows, offsets_of
-from siftline.index.parts import Part, chunks, copy_ranges, merged_offsets
-from siftline.index.postings.format import (
-    block_reduce,
-    block_starts,
-    order_by_list,
-    quantize,
-    scales_for,
-)
+from siftline.index.parts import Part, copy_ranges, merged_offsets
+from siftline.index.postings.format import block_reduce, block_starts, scales_for
+from siftline.index.postings.invert import count_lists, fill_lists
 from siftline.index.postings.sparse import SparseVectors
 
 
@@ -67,37 +62,18 @@ def _write_counts(labels: np.ndarray, out: ArrayWriter) -> None:
 def _write_inverted(rows: SparseRows, out: ArrayWriter) -> None:
     if rows.weights is None:
         raise ValueError("an inverted index needs weights")
-    labels, weights = rows.labels, rows.weights
-    size = int(labels.max()) + 1 if len(labels) else 0
+    size = int(rows.labels.max()) + 1 if len(rows.labels) else 0
     counts, largest = np.zeros(size, np.int64), np.full(size, -np.inf, np.float32)
-    for first, last in chunks(rows.indptr):
-        piece = slice(rows.indptr[first], rows.indptr[last])
-        counts += np.bincount(labels[piece], minlength=size)
-        np.maximum.at(largest, labels[piece], weights[piece])
+    nonnegative = count_lists(rows.labels, rows.weights, counts, largest)
     terms = np.flatnonzero(counts)
-    number = np.zeros(size, np.int32)
-    number[terms] = np.arange(len(terms))
+    numbers = np.zeros(size, np.int32)
+    numbers[terms] = np.arange(len(terms))
     indptr, maxima = offsets_of(counts[terms]), largest[terms]
     scales = scales_for(maxima)
     documents = out.allocate("documents", np.int32, (int(indptr[-1]),))
     impacts = out.allocate("impacts", np.uint8, (int(indptr[-1]),))
-    cursor = indptr[:-1].copy()
-    nonnegative = True
-    for first, last in chunks(rows.indptr):
-        piece = slice(rows.indptr[first], rows.indptr[last])
-        lists = number[labels[piece]]
-        order = order_by_list(lists)
-        lists = lists[order]
-        sizes = np.diff(rows.indptr[first : last + 1])
-        owners = np.repeat(np.arange(first, last, dtype=np.int32), sizes)
-        values = weights[piece][order]
-        nonnegative = nonnegative and not bool((values < 0).any())
-        runs = np.append(np.flatnonzero(np.diff(lists, prepend=-1)), len(lists))
-        used, lengths = lists[runs[:-1]], np.diff(runs)
-        place = np.arange(len(lists)) + np.repeat(cursor[used] - runs[:-1], lengths)
-        cursor[used] += lengths
-        documents[place] = owners[order]
-        impacts[place] = quantize(values, scales[lists])
+    forward = (rows.indptr, rows.labels, rows.weights)
+    fill_lists(forward, numbers, scales, indptr[:-1].copy(), (documents, impacts))
     block_indptr, starts = block_starts(indptr)
     out.put("terms", terms.astype(np.int32))
     out.put("indptr", indptr)
@@ -105,4 +81,4 @@ def _write_inverted(rows: SparseRows, out: ArrayWriter) -> None:
     out.put("maxima", maxima)
     out.put("block_indptr", block_indptr)
     out.put("block_impacts", block_reduce(np.maximum, impacts, starts))
-    out.note("nonnegative", nonnegative)
+    out.note("nonnegative", bool(nonnegative))
