@@ -97,6 +97,8 @@ def test_prepended_text() -> None:
     assert seen(session) == [CLS, IDS["b"], HELLO, SEP]
     embedder(session, prepend_query="b").documents(["hello"], X2)
     assert seen(session) == [CLS, HELLO, SEP]
+    embedder(session, prepend_query="", prepend_document="b").query("hello", X2)
+    assert seen(session) == [CLS, IDS["b"], HELLO, SEP]
 
 
 def test_exactly_one_space_follows_what_is_prepended() -> None:

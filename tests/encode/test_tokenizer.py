@@ -52,9 +52,9 @@ def test_long_texts_equal_the_short_way(words: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["x" * 10_000_000, " " * 3_000_000 + "hello", "hello" + "\n" * 2_000_000 + "world"]
+    "text", ["x" * 2_000_000, " " * 1_000_000 + "hello", "hello world " * 900_000]
 )
-def test_ten_megabytes_of_anything_work(text: str) -> None:
+def test_megabytes_of_anything_work(text: str) -> None:
     row = tokenizer().ids([text], max_length=16)[0]
     assert row[0] == CLS and row[-1] == SEP and len(row) <= 16
     if "hello" in text:

@@ -22,8 +22,8 @@ Pooling = Literal["mean", "cls", "none"]
 class DenseOptions:
     """pooling: `mean` of all tokens, `cls` the first, `none` where the model itself gives one.
 
-    prepend_query and prepend_document: text put before, with a space between. Queries take the
-    document's where they have none of their own.
+    prepend_query and prepend_document: text put before, with a space between; empty is
+    none. Queries take the document's where they have none of their own.
     """
 
     pooling: Pooling = "mean"
@@ -72,9 +72,7 @@ class DenseEmbedder:
         """The vector of a query."""
         self.check(target, query=True)
         options = self._options
-        prefix = (
-            options.prepend_document if options.prepend_query is None else options.prepend_query
-        )
+        prefix = options.prepend_query or options.prepend_document
         batch = self._embed([_prepended(prefix, text)], target)
         return Tensor(target, ((),), batch.values)
 
@@ -87,7 +85,7 @@ class DenseEmbedder:
 
 
 def _prepended(prefix: str | None, text: str) -> str:
-    return text if prefix is None else f"{prefix} {text}"
+    return f"{prefix} {text}" if prefix else text
 
 
 def pool(hidden: Hidden, pooling: Pooling) -> np.ndarray:
