@@ -31,8 +31,9 @@ def length_batches(
     lengths = np.asarray(lengths, np.int64)
     order = np.argsort(lengths, kind="stable")
     padded = np.maximum(1, -(-lengths[order] // bucket)) * bucket
-    starts = np.flatnonzero(np.diff(padded, prepend=-1))
-    for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
-        rows = max(1, token_budget // int(padded[start]))
-        for first in range(int(start), int(end), rows):
-            yield order[first : min(first + rows, int(end))]
+    first = 0
+    while first < len(order):
+        end = int(np.searchsorted(padded, padded[first], side="right"))
+        rows = max(1, token_budget // int(padded[first]))
+        yield order[first : min(first + rows, end)]
+        first = min(first + rows, end)

@@ -14,11 +14,12 @@ import numpy as np
 
 from siftline.errors import ModelError, UsageError
 from siftline.model.convert.architecture import Encoder, read_config, read_encoder, supported
-from siftline.model.convert.heads import MASK, TILE, Head
+from siftline.model.convert.heads import TILE, Head
 from siftline.model.convert.make import known_task, read_source, special_tokens, write_checked
 from siftline.model.convert.quantize import dequantize_file, optimize_file, quantize_file
 from siftline.model.convert.recipe import Recipe, read_recipe
 from siftline.model.convert.samples import largest_difference, sample_inputs
+from siftline.model.convert.transformer import MASK
 from siftline.model.convert.weights import read_safetensors, read_weights
 from siftline.model.fetch import fetch
 from siftline.model.session import Port, open_session

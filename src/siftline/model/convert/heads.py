@@ -12,7 +12,6 @@ from siftline.errors import ModelError, UsageError
 from siftline.model.convert.architecture import Encoder
 from siftline.model.convert.graph import Graph
 from siftline.model.convert.transformer import (
-    IDS,
     MASK,
     input_names,
     write_activation,
@@ -163,6 +162,3 @@ def _classifier(graph: Graph, encoder: Encoder, hidden: str) -> int:
     bias = graph.constant("classifier.bias", encoder["classifier.bias"])
     graph.add("Add", product, bias, name="logits")
     return len(weight)
-
-
-__all__ = ["IDS", "MASK", "OUTPUTS", "TASKS", "TILE", "Head", "Task", "build", "decoder_weight"]

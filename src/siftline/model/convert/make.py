@@ -7,10 +7,11 @@ from pathlib import Path
 
 from siftline.errors import ModelError, UsageError
 from siftline.model.convert.architecture import Encoder, read_config, read_encoder
-from siftline.model.convert.heads import MASK, OUTPUTS, TASKS, Head, Task, build
+from siftline.model.convert.heads import OUTPUTS, TASKS, Head, Task, build
 from siftline.model.convert.packed import read_packed
 from siftline.model.convert.reference import evaluate
 from siftline.model.convert.samples import largest_difference, sample_inputs
+from siftline.model.convert.transformer import MASK
 from siftline.model.convert.weights import read_weights
 
 #: float32 sums in another order differ by less than this on every architecture tested.
@@ -62,7 +63,9 @@ def check_onnx(path: Path, encoder: Encoder, head: Head, folder: Path) -> float:
     from siftline.model.session import open_session
 
     session = open_session(path)
-    feeds = sample_inputs(folder, session.inputs, encoder.shape.vocabulary)
+    feeds = sample_inputs(
+        folder, session.inputs, encoder.shape.vocabulary, min(64, encoder.shape.max_length)
+    )
     output = session.run(feeds)[OUTPUTS[head.task]]
     return largest_difference(output, evaluate(encoder, head, feeds), feeds[MASK])
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from siftline.errors import ModelError
 from siftline.model.convert.architecture import Encoder
-from siftline.model.convert.heads import IDS, MASK, Head, decoder_weight
+from siftline.model.convert.heads import Head, decoder_weight
+from siftline.model.convert.transformer import IDS, MASK
 
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 

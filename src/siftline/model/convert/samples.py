@@ -19,14 +19,16 @@ _SEED = 7
 _LENGTHS = (5, 9, 17, 12)
 
 
-def sample_inputs(folder: Path, inputs: Sequence[Port], vocabulary: int) -> dict[str, np.ndarray]:
+def sample_inputs(
+    folder: Path, inputs: Sequence[Port], vocabulary: int, max_length: int = 64
+) -> dict[str, np.ndarray]:
     """One padded batch for the model's inputs, int64 `(4, sequence)`.
 
     Token ids come from the folder's `tokenizer.json`, or where there is none from a fixed random
-    sequence below `vocabulary`.
+    sequence below `vocabulary`; no row is longer than `max_length`.
     """
     rows = _token_ids(folder) or _random_ids(vocabulary)
-    rows = [[token for token in row if token < vocabulary] or [0] for row in rows]
+    rows = [[token for token in row if token < vocabulary][:max_length] or [0] for row in rows]
     length = max(len(row) for row in rows)
     ids, mask = np.zeros((len(rows), length), np.int64), np.zeros((len(rows), length), np.int64)
     for number, row in enumerate(rows):

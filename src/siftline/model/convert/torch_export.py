@@ -11,8 +11,9 @@ import numpy as np
 
 from siftline.errors import MissingExtraError, ModelError
 from siftline.model.convert.graph import OPSET
-from siftline.model.convert.heads import IDS, MASK, OUTPUTS, Head
+from siftline.model.convert.heads import OUTPUTS, Head
 from siftline.model.convert.samples import largest_difference, sample_inputs
+from siftline.model.convert.transformer import IDS, MASK
 from siftline.model.session import Port, open_session
 
 _CLASSES = {
