@@ -253,10 +253,12 @@ def slice_address(node: Slice, type_: TensorType, computed: list[float]) -> dict
 
 
 def _only_dimension(type_: TensorType, label: str | Node) -> str:
-    """The dimension an address without a name means: the only indexed one for `t[i]`, else any."""
-    names = [d.name for d in type_.dimensions]
-    if isinstance(label, Node) and len(type_.indexed) == 1:
-        return type_.indexed[0]
+    """The dimension an address without a name means.
+
+    The only mapped one for `t{label}`, the only indexed one for `t[i]`, else the only one of all.
+    """
+    wanted = type_.mapped if isinstance(label, str) else type_.indexed
+    names = wanted if len(wanted) == 1 else tuple(d.name for d in type_.dimensions)
     if len(names) != 1:
         raise UsageError(f"{type_} has {len(names)} dimensions, so an address must name them")
     return names[0]

@@ -19,22 +19,24 @@ TABLE_TOKENS = 512
 def maxsim(query: np.ndarray, offsets: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """MaxSim: `score_i = Σ_q max_t query[q] · rows[t]` over `t` in `offsets[i]:offsets[i+1]`.
 
-    query `(q, d)` float32, offsets `(n+1,)` int64 ascending, rows `(m, d)` float32 or int8.
-    Returns `(n,)` float64; 0 for a document without tokens. Products of blocks of documents are
-    made by BLAS in float32, so the score is exact to float32 rounding of each dot product.
+    query `(q, d)` float32 or float64, offsets `(n+1,)` int64 ascending, rows `(m, d)` of any cell
+    type. Returns `(n,)` float64; 0 for a document without tokens. Products of blocks of documents
+    are made by BLAS in the wider float type of the two, and each dot product rounds to that type.
     """
     count = len(offsets) - 1
     scores = np.zeros(count)
-    columns = np.ascontiguousarray(query.T, dtype=np.float32)
     if not len(query):
         return scores
+    dtype = np.float64 if np.float64 in (query.dtype, rows.dtype) else np.float32
+    columns = np.ascontiguousarray(query.T, dtype=dtype)
     start = 0
     while start < count:
         limit = np.searchsorted(offsets, offsets[start] + BLOCK_TOKENS, side="right") - 1
         stop = min(max(int(limit), start + 1), count)
         first, last = int(offsets[start]), int(offsets[stop])
-        tokens = rows[first:last].astype(np.float32, copy=False)
-        _sum_of_maxima(tokens @ columns, offsets[start : stop + 1] - first, scores[start:stop])
+        tokens: np.ndarray = rows[first:last].astype(dtype, copy=False)
+        similarity = np.matmul(tokens, columns)
+        _sum_of_maxima(similarity, offsets[start : stop + 1] - first, scores[start:stop])
         start = stop
     return scores
 
@@ -53,11 +55,11 @@ def maxsim_numpy(query: np.ndarray, offsets: np.ndarray, rows: np.ndarray) -> np
 def _sum_of_maxima(similarity, offsets, scores):  # type: ignore[no-untyped-def]
     """`scores[i] = Σ_q max_t similarity[t, q]` over the tokens of document i.
 
-    similarity `(m, q)` float32, offsets `(n+1,)` int64 from 0, scores `(n,)` float64, written;
+    similarity `(m, q)` of floats, offsets `(n+1,)` int64 from 0, scores `(n,)` float64, written;
     documents without tokens are left alone. NaN similarities make the score NaN.
     """
     width = similarity.shape[1]
-    best = np.empty(width, np.float32)
+    best = np.empty(width, similarity.dtype)
     for i in range(len(offsets) - 1):
         start, stop = offsets[i], offsets[i + 1]
         if start == stop:
@@ -77,14 +79,14 @@ def _sum_of_maxima(similarity, offsets, scores):  # type: ignore[no-untyped-def]
 def maxsim_bits(query: np.ndarray, offsets: np.ndarray, packed: np.ndarray) -> np.ndarray:
     """MaxSim over packed bits: `score_i = Σ_q max_t Σ_x query[q, x] · bit(rows[t], x)`.
 
-    query `(q, 8b)` float32, offsets `(n+1,)` int64 ascending, packed `(m, b)` int8 with the first
-    bit in the top bit of each byte. Returns `(n,)` float64; 0 for a document without tokens.
-    For many tokens the sums of every byte value are tabulated once, `(b, 256, q)` float32, and a
+    query `(q, 8b)` float32 or float64, offsets `(n+1,)` int64 ascending, packed `(m, b)` int8 with
+    the first bit in the top bit of each byte. Returns `(n,)` float64; 0 for a document without
+    tokens. For many tokens the sums of every byte value are tabulated once, `(b, 256, q)`, and a
     token costs b additions of a row instead of 8b multiplications.
     """
     if len(packed) < TABLE_TOKENS or not len(query):
         return maxsim(query, offsets, unpacked(packed))
-    table = byte_sums(np.ascontiguousarray(query.T, dtype=np.float32))
+    table = byte_sums(np.ascontiguousarray(query.T))
     scores = np.zeros(len(offsets) - 1)
     _maxsim_table(table, offsets, np.ascontiguousarray(packed).view(np.uint8), scores)
     return scores
@@ -104,12 +106,12 @@ def unpacked(packed: np.ndarray) -> np.ndarray:
 def byte_sums(columns):  # type: ignore[no-untyped-def]
     """`table[j, v] = Σ_k bit(v, k) · columns[8j + k]` for each byte value v, top bit k = 0.
 
-    columns `(8b, q)` float32; returns `(b, 256, q)` float32. A value is the value without its
+    columns `(8b, q)`; returns `(b, 256, q)` of the same type. A value is the value without its
     lowest set bit plus one row.
     """
     width = columns.shape[1]
     blocks = columns.shape[0] // 8
-    table = np.zeros((blocks, 256, width), np.float32)
+    table = np.zeros((blocks, 256, width), columns.dtype)
     for j in range(blocks):
         for value in range(1, 256):
             lowest = 0
@@ -123,7 +125,7 @@ def byte_sums(columns):  # type: ignore[no-untyped-def]
 
 def byte_sums_numpy(columns: np.ndarray) -> np.ndarray:
     """The twin of `byte_sums`."""
-    bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.float32)
+    bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(columns.dtype)
     table: np.ndarray = np.einsum("vk,jkq->jvq", bits, columns.reshape(-1, 8, columns.shape[1]))
     return table
 
@@ -132,8 +134,8 @@ def byte_sums_numpy(columns: np.ndarray) -> np.ndarray:
 def _maxsim_table(table, offsets, packed, scores):  # type: ignore[no-untyped-def]
     """`scores[i] = Σ_q max_t Σ_j table[j, packed[t, j], q]`; scores `(n,)` float64, written."""
     blocks, _, width = table.shape
-    best = np.empty(width, np.float32)
-    sums = np.empty(width, np.float32)
+    best = np.empty(width, table.dtype)
+    sums = np.empty(width, table.dtype)
     for i in range(len(offsets) - 1):
         start, stop = offsets[i], offsets[i + 1]
         if start == stop:

@@ -19,6 +19,7 @@ import numpy as np
 from siftline.rank import kernels
 from siftline.rank.nodes import Binary, Call, Join, Node, Reduce, Reference, UnpackBits
 from siftline.rank.values import Value
+from siftline.tensor.algebra import widened
 from siftline.tensor.batch import DenseBatch, RaggedBatch, SparseBatch
 from siftline.tensor.tensor import Tensor
 from siftline.tensor.types import TensorType
@@ -119,28 +120,25 @@ def run_maxsim(pattern: MaxSim, left: Value, right: Value) -> tuple[Value, str] 
 def _query_matrix(
     pattern: MaxSim, query: Tensor, documents: TensorType, widening: int
 ) -> np.ndarray | None:
-    """The query `(q, d)` float32, if all dimensions are as MaxSim needs them.
+    """The query `(q, d)` of floats, if all dimensions are as MaxSim needs them.
 
     The documents have the token dimension and the inner one, the query the inner one and at most
-    one other, which the last sum covers. Doubles go to the primitives, which keep them.
+    one other, which the last sum covers.
     """
     if documents.mapped != (pattern.tokens,) or documents.indexed != pattern.inner:
-        return None
-    if "double" in (query.type.cell, documents.cell):
         return None
     names = [d.name for d in query.type.dimensions]
     others = [name for name in names if name != pattern.inner[0]]
     if pattern.inner[0] not in query.type.indexed or pattern.tokens in names:
         return None
-    if (others if pattern.outer is None else list(pattern.outer or others) != others) or len(
-        others
-    ) > 1:
+    summed = [] if pattern.outer is None else list(pattern.outer or others)
+    if summed != others or len(others) > 1:
         return None
     axis = 1 + query.type.indexed.index(pattern.inner[0])
     if query.cells.shape[axis] != documents.shape[0] * widening:
         return None
     cells = np.moveaxis(query.cells, axis, -1)
-    return cells.reshape(-1, cells.shape[-1]).astype(np.float32)
+    return widened(cells.reshape(-1, cells.shape[-1]))
 
 
 def run_dot(dimensions: Sequence[str], left: Value, right: Value) -> tuple[Value, str] | None:
