@@ -204,10 +204,13 @@ def _check_settings(package: Package) -> None:
             raise PackageError(
                 f"sparse-index names '{name}' of type {fields[name].type}; it needs a tensor with "
                 "one mapped dimension, like tensor<float>(token{})",
-                place,
+                fields[name].place or place,
             )
         if not fields[name].is_attribute:
-            raise PackageError(f"sparse-index names '{name}', which is not an attribute", place)
+            raise PackageError(
+                f"sparse-index names '{name}', which is not an attribute",
+                fields[name].place or place,
+            )
     components = package.services.components
     for id_ in dict.fromkeys([*settings.sparse_queries, *settings.embedder_options]):
         _known(id_, components, "there are settings for embedder", place)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from lark import Lark, Token, Tree
-from lark.exceptions import UnexpectedInput
+from lark.exceptions import UnexpectedInput, UnexpectedToken
 
 from siftline.errors import PackageError, Place, UsageError
 from siftline.schema.definition import Constant, Input
@@ -82,7 +82,8 @@ def _entries(element: Element, example: str) -> Iterator[_Entry]:
     try:
         tree = _parser().parse(text)
     except UnexpectedInput as error:
-        offset = len(text) if error.pos_in_stream is None else error.pos_in_stream
+        at_end = isinstance(error, UnexpectedToken) and error.token.type == "$END"
+        offset = len(text) if at_end or error.pos_in_stream is None else error.pos_in_stream
         shown = text[offset:].split("\n", 1)[0][:30]
         raise PackageError(
             f"cannot read '{shown}' in {element.key} (expected like {example})", places.at(offset)

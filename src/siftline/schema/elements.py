@@ -73,7 +73,12 @@ def clean(text: str, *, elisions: bool = False) -> str:
     text = _STRING_OR_COMMENT.sub(
         lambda found: found[0] if found[0][0] != "#" else " " * len(found[0]), text
     )
-    return _ELISION.sub(lambda found: " " * len(found[0]), text) if elisions else text
+    return blank_elisions(text) if elisions else text
+
+
+def blank_elisions(text: str) -> str:
+    """`text` with `...` and `..` blanked: every position stays."""
+    return _ELISION.sub(lambda found: " " * len(found[0]), text)
 
 
 def read_elements(

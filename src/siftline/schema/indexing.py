@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from lark import Lark, Token, Transformer, v_args
-from lark.exceptions import UnexpectedInput, VisitError
+from lark.exceptions import UnexpectedInput, UnexpectedToken, VisitError
 
 from siftline.errors import PackageError, Place
 from siftline.schema.nearest import nearest
@@ -94,9 +94,11 @@ def _shift(place: Place | None, line: int, column: int) -> Place | None:
 
 
 def _problem(text: str, place: Place | None, error: UnexpectedInput) -> PackageError:
-    offset = error.pos_in_stream
-    rest = "" if offset is None else text[offset:].split("\n", 1)[0][:30]
-    where = _shift(place, error.line, error.column) if error.line > 0 else place
+    at_end = isinstance(error, UnexpectedToken) and error.token.type == "$END"
+    offset = len(text) if at_end or error.pos_in_stream is None else error.pos_in_stream
+    rest = text[offset:].split("\n", 1)[0][:30]
+    before = text[:offset]
+    where = _shift(place, before.count("\n") + 1, offset - before.rfind("\n"))
     found = f"at '{rest}'" if rest.strip() else "at its end"
     return PackageError(
         f"indexing statement '{' '.join(text.split())}' cannot be read {found}"

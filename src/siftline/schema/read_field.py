@@ -83,6 +83,13 @@ def flags(element: Element) -> tuple[Element, ...]:
     return tuple(Element(word, place) for word in re.split(r"[\s,]+", element.text))
 
 
+def _flag(element: Element) -> str:
+    """The key of an element that takes neither a value nor a block."""
+    if element.value is not None or element.children is not None:
+        element.fail(f"'{element.key}' takes no value")
+    return element.key
+
+
 class _FieldBody:
     """Collects the arguments of one Field from the elements of its body."""
 
@@ -152,7 +159,7 @@ class _FieldBody:
             element.fail(f"named attribute '{element.rest}' is not supported: drop the name")
         for part in flags(element):
             if part.key in ATTRIBUTE_OPTIONS:
-                self.options.add(part.key)
+                self.options.add(_flag(part))
             elif part.key == "distance-metric":
                 self._distance_metric(part)
             elif part.key == "sorting":
@@ -175,6 +182,7 @@ class _FieldBody:
             element.fail(f"named index '{element.rest}' is not supported: drop the name")
         for part in flags(element):
             if part.key == "enable-bm25":
+                _flag(part)
                 self.bm25 = part
             elif part.key == "hnsw":
                 self._hnsw(part)
@@ -206,8 +214,10 @@ class _FieldBody:
         numbers = ("max-length", "max-occurrences", "max-token-length")
         for part in flags(element):
             if part.key in MATCHES:
-                kinds.append(part.key)
+                kinds.append(_flag(part))
             elif part.key == "exact-terminator":
+                if not re.fullmatch(r"\"[^\"]+\"|[^\s\"]+", part.text):
+                    part.fail(f"'{part.key}' needs one text in quotes, got {part.text}")
                 self.match_settings[part.key] = part.text.strip('"')
             elif part.key in numbers:
                 self.match_settings[part.key] = str(whole_number(part, 1))
@@ -229,7 +239,7 @@ class _FieldBody:
         for part in flags(element):
             if part.key not in ("filter", "normal"):
                 raise unknown(part, ("filter", "normal"), f"rank of field '{self.name}'")
-            self.values["rank"] = part.key
+            self.values["rank"] = _flag(part)
 
     def _rank_type(self, element: Element) -> None:
         if element.text != "about":

@@ -81,7 +81,7 @@ def read_onnx_model(element: Element) -> OnnxModel:
         return read
 
     handlers: dict[str, Any] = {
-        "file": lambda part: file.append(part.text),
+        "file": lambda part: file.append(_path(part)),
         "input": port(inputs),
         "output": port(outputs),
         "intraop-threads": lambda part: threads.append(whole_number(part, -1024)),
@@ -227,6 +227,12 @@ def split_features(element: Element) -> tuple[Expression, ...]:
     text = element.value or ""
     places = Places(text, element.place.file, element.value_place)
     return tuple(Expression(f[0], places.at(f.start())) for f in _FEATURE.finditer(text))
+
+
+def _path(element: Element) -> str:
+    if re.search(r"[\s\"']", element.text):
+        element.fail(f"'{element.text}' is not a path in the package (expected models/name.onnx)")
+    return element.text
 
 
 def _unquoted(text: str) -> str:

@@ -44,6 +44,8 @@ def parse_schema(
     reader = _SchemaBody(files or PackageFiles())
     if elisions and elements and all(e.key not in ("schema", "search") for e in elements):
         reader.name = _FRAGMENT
+        if all(e.key in ("function", "macro") for e in elements):
+            elements = (Element(f"rank-profile {_FRAGMENT}", Place(file, 1, 1), children=elements),)
         reader.read(elements)
         return reader.schema(Place(file, 1, 1))
     if len(elements) != 1 or elements[0].key not in ("schema", "search"):

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from siftline.errors import PackageError, Place
+from siftline.schema.elements import blank_elisions
 from siftline.schema.files import read_text
 from siftline.schema.nearest import nearest
 from siftline.schema.package import Component, ModelReference, Services
@@ -45,14 +46,19 @@ _PROPERTY = re.compile(r"\$\{([\w.-]+)\}")
 
 
 def parse_services(
-    text: str, file: str | None = "services.xml", *, folder: Path | None = None
+    text: str,
+    file: str | None = "services.xml",
+    *,
+    folder: Path | None = None,
+    elisions: bool = False,
 ) -> Services:
     """The services written in `text`; PackageError with its place where it is wrong.
 
     A `<component>` or `<container>` may stand alone, as documentation prints it. folder: where
-    `<preprocess:include>` finds its files.
+    `<preprocess:include>` finds its files. elisions: `...` says nothing.
     """
-    root = _preprocess(parse_xml(text, file), folder)
+    shown = blank_elisions(text) if elisions else text
+    root = _preprocess(parse_xml(shown, file), folder)
     _refuse_java(root)
     if root.tag == "component":
         component = _component(root)

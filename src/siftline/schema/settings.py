@@ -30,7 +30,8 @@ def parse_settings(text: str, file: str | None = FILE) -> tuple[Settings, str | 
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         found = _SYNTAX.fullmatch(str(error))
-        place = Place(file, int(found[2]), int(found[3])) if found else Place(file)
+        last = text.rstrip().count("\n") + 1
+        place = Place(file, int(found[2]), int(found[3])) if found else Place(file, last)
         raise PackageError(found[1] if found else str(error), place) from None
     name = data.get("name")
     reader = _Reader(text, file)
