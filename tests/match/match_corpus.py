@@ -23,7 +23,7 @@ from siftline.schema.definition import (
     Schema,
 )
 from siftline.schema.package import Settings
-from siftline.schema.script import InputStep, OutputStep, Script
+from siftline.schema.script import InputStep, OutputStep, Script, Step
 from siftline.tensor.batch import stack
 from siftline.tensor.tensor import Tensor
 from siftline.tensor.types import TensorType
@@ -40,7 +40,7 @@ def field(name: str, kind: str, outputs: str, **more: Any) -> Field:
         type_ = FieldType(outer, element=FieldType(element))
     else:
         type_ = FieldType(kind)
-    steps = (InputStep(name), *(OutputStep(output) for output in outputs.split()))
+    steps: tuple[Step, ...] = (InputStep(name), *map(OutputStep, outputs.split()))
     return Field(name, type_, Script((steps,)), **more)
 
 
@@ -73,8 +73,10 @@ PROFILE = RankProfile("default", inputs=INPUTS)
 SCHEMA = Schema(
     "doc",
     {f.name: f for f in FIELDS},
-    fieldsets={"default": FieldSet("default", ("title", "body")),
-               "mixed": FieldSet("mixed", ("title", "tag", "year"))},
+    fieldsets={
+        "default": FieldSet("default", ("title", "body")),
+        "mixed": FieldSet("mixed", ("title", "tag", "year")),
+    },
     rank_profiles={"default": PROFILE, "semantic": RankProfile("semantic", inputs=INPUTS)},
 )
 SETTINGS = Settings(sparse_index=frozenset({"doc.sparse"}))
@@ -105,7 +107,7 @@ def tensor(type_: TensorType, value: Any) -> Tensor | None:
 
 
 def sparse(weights: Mapping[str, float]) -> Tensor:
-    return Tensor.blocks(SPARSE, dict(weights))
+    return Tensor.blocks(SPARSE, {(label,): weight for label, weight in weights.items()})
 
 
 def dense(*cells: float) -> Tensor:

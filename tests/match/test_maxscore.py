@@ -61,7 +61,9 @@ def corpora(draw: st.DrawFn) -> tuple[Batches, list[str]]:
 
 
 @given(corpora(), st.data())
-def test_text_search_equals_exhaustive(corpus: tuple[Batches, list[str]], data: st.DataObject) -> None:
+def test_text_search_equals_exhaustive(
+    corpus: tuple[Batches, list[str]], data: st.DataObject
+) -> None:
     fields = st.sampled_from(["default", "title", "body"])
     word = st.builds(Term, fields, st.sampled_from([*WORDS, "zzz"]))
     phrase = st.builds(

@@ -1,6 +1,7 @@
 """BM25 of query terms: the constants of each term and field, from the snapshot's statistics.
 
-    score = Σ idf · tf (k1 + 1) / (tf + k1 (1 - b + b · len / avg)),  idf = ln(1 + (N - n + ½) / (n + ½))
+    score = Σ idf · tf (k1 + 1) / (tf + k1 (1 - b + b · len / avg))
+    idf = ln(1 + (N - n + ½) / (n + ½))
 
 N is the number of live documents, n the documents that hold the term: of a phrase its rarest word,
 of a field set the largest of its members. A field set's term scores the sum over its members. A
@@ -56,9 +57,7 @@ def scored_terms(
     ]
 
 
-def _scored(
-    snapshot: Snapshot, prepared: Prepared, term: SearchTerm, field: str
-) -> ScoredTerm:
+def _scored(snapshot: Snapshot, prepared: Prepared, term: SearchTerm, field: str) -> ScoredTerm:
     idf = inverse_frequency(snapshot, prepared, term) if term.ranked else 0.0
     degraded = term.filter or prepared.schema.fields[field].rank == "filter"
     k1 = 0.0 if degraded else _property(prepared, field, "k1", K1)

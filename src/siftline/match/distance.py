@@ -1,4 +1,4 @@
-"""Distances between a query vector and document vectors, and closeness (spec: Vespa distance-metric).
+"""Distances between a query vector and document vectors, and closeness (Vespa distance-metric).
 
 Every row is computed alone and in the same order of operations, so equal vectors have equal
 distances wherever they lie.
@@ -32,18 +32,18 @@ def distance(metric: str, query: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     wanted = np.ascontiguousarray(query, np.float64)
     rows = np.ascontiguousarray(vectors)
     if metric == "euclidean":
-        return np.sqrt(squared_distances(rows, wanted))
+        return np.asarray(np.sqrt(squared_distances(rows, wanted)))
     if metric == "geodegrees":
         return _geodegrees(wanted, rows.astype(np.float64))
     products = inner_products(rows, wanted)
     if metric == "dotproduct":
-        return -products
+        return np.asarray(-products)
     length = float(inner_products(wanted.reshape(1, -1), wanted)[0])
     if metric == "prenormalized-angular":
         return np.maximum(1.0 - products / length, 0.0) if length > 0 else np.ones(len(rows))
     norms = np.sqrt(squared_lengths(rows) * length)
     cosine = np.divide(products, norms, out=np.zeros(len(rows)), where=norms > 0)
-    return np.arccos(np.clip(cosine, -1.0, 1.0))
+    return np.asarray(np.arccos(np.clip(cosine, -1.0, 1.0)))
 
 
 def closeness(metric: str, distances: np.ndarray) -> np.ndarray:
@@ -60,7 +60,7 @@ def worst_closeness(metric: str) -> float:
 def _hamming(query: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     wanted = query.astype(np.int8).view(np.uint8)
     rows = np.ascontiguousarray(vectors.astype(np.int8, copy=False)).view(np.uint8)
-    return _BITS[rows ^ wanted].sum(axis=1, dtype=np.int64).astype(np.float64)
+    return np.asarray(_BITS[rows ^ wanted].sum(axis=1, dtype=np.int64), np.float64)
 
 
 def _geodegrees(query: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -73,7 +73,7 @@ def _geodegrees(query: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return np.asarray(2 * EARTH_RADIUS * np.arcsin(np.sqrt(np.clip(half, 0.0, 1.0))))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def inner_products(rows: np.ndarray, query: np.ndarray) -> np.ndarray:
     """q·a of each row in float64; the twin is `rows.astype(float64) @ query`.
 
@@ -100,7 +100,7 @@ def inner_products(rows: np.ndarray, query: np.ndarray) -> np.ndarray:
     return found
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def squared_distances(rows: np.ndarray, query: np.ndarray) -> np.ndarray:
     """|q - a|² of each row in float64; the twin is `((rows - query) ** 2).sum(axis=1)`."""
     count, size = rows.shape
@@ -125,7 +125,7 @@ def squared_distances(rows: np.ndarray, query: np.ndarray) -> np.ndarray:
     return found
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def squared_lengths(rows: np.ndarray) -> np.ndarray:
     """|a|² of each row in float64; the twin is `(rows ** 2).sum(axis=1)`."""
     count, size = rows.shape

@@ -13,6 +13,8 @@ int64 `(1,)`. A document is better by a higher score, then by a lower number.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -26,14 +28,16 @@ SLACK = 1.0 + 1e-9
 _LAST = np.iinfo(np.int64).max
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def worse(score: float, document: int, other_score: float, other_document: int) -> bool:
     """Whether the first ranks behind the other."""
     return score < other_score or (score == other_score and document > other_document)
 
 
-@njit(cache=True, nogil=True)
-def push(scores: np.ndarray, documents: np.ndarray, size: np.ndarray, entry: tuple) -> None:  # type: ignore[type-arg]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def push(
+    scores: np.ndarray, documents: np.ndarray, size: np.ndarray, entry: tuple[Any, ...]
+) -> None:
     """Offer `(score, document)` to the heap; it keeps the best `len(scores)`."""
     score, document = entry
     count = size[0]
@@ -67,7 +71,7 @@ def push(scores: np.ndarray, documents: np.ndarray, size: np.ndarray, entry: tup
     scores[at], documents[at] = score, document
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def seek(documents: np.ndarray, at: int, end: int, wanted: int) -> int:
     """The first place from `at` whose document is not below `wanted`; galloping."""
     if at >= end or documents[at] >= wanted:
@@ -88,9 +92,13 @@ def seek(documents: np.ndarray, at: int, end: int, wanted: int) -> int:
     return high
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def window_bound(
-    documents: np.ndarray, span: tuple, at: int, high: int, bounds: np.ndarray  # type: ignore[type-arg]
+    documents: np.ndarray,
+    span: tuple[Any, ...],
+    at: int,
+    high: int,
+    bounds: np.ndarray,
 ) -> float:
     """The largest block bound from place `at` up to documents below `high`.
 
@@ -106,10 +114,10 @@ def window_bound(
         block += 1
         largest = max(largest, bounds[first_block + block])
         following += 1 << BLOCK_BITS
-    return largest
+    return float(largest)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def rank_lists(bound: np.ndarray, order: np.ndarray, prefix: np.ndarray) -> None:
     """Lists by ascending bound into `order`; `prefix[i]` is the sum of the first i bounds."""
     for i in range(len(bound)):
@@ -123,7 +131,7 @@ def rank_lists(bound: np.ndarray, order: np.ndarray, prefix: np.ndarray) -> None
         prefix[i + 1] = prefix[i] + bound[order[i]]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def essential_from(prefix: np.ndarray, threshold: float) -> int:
     """How many of the ranked lists are non-essential: together below the threshold."""
     first = 0
@@ -132,8 +140,10 @@ def essential_from(prefix: np.ndarray, threshold: float) -> int:
     return first
 
 
-@njit(cache=True, nogil=True)
-def sparse_weight(forward: tuple, document: int, labels: np.ndarray, terms: tuple) -> float:  # type: ignore[type-arg]
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def sparse_weight(
+    forward: tuple[Any, ...], document: int, labels: np.ndarray, terms: tuple[Any, ...]
+) -> float:
     """The exact dot product of a document's forward row with the query.
 
     labels: the query's label numbers, sorted; terms: `(place in the query of each, weights in the

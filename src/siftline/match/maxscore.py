@@ -32,7 +32,7 @@ class _Heap:
         self.arrays = (np.zeros(count), np.zeros(count, np.int64), np.zeros(1, np.int64))
 
     def top(self) -> Top:
-        scores, documents, size = (array[: len(array)] for array in self.arrays)
+        scores, documents, size = self.arrays
         scores, documents = scores[: size[0]], documents[: size[0]]
         order = np.lexsort((documents, -scores))
         return Top(documents[order], scores[order])

@@ -64,7 +64,7 @@ def occurrences(
 def _common(postings: TextPostings, terms: Sequence[int]) -> np.ndarray:
     """Documents that hold every term, ascending."""
     lists = sorted((postings.postings(term)[0] for term in set(terms)), key=len)
-    common = lists[0]
+    common: np.ndarray = lists[0]
     for documents in lists[1:]:
         places = np.minimum(np.searchsorted(documents, common), len(documents) - 1)
         common = common[documents[places] == common]
@@ -107,4 +107,4 @@ def _windows(keys: Sequence[np.ndarray], distance: int, ordered: bool) -> np.nda
 def _next(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """The first of the sorted keys that is not less than each wanted one."""
     places = np.searchsorted(keys, wanted)
-    return np.append(keys, _NOWHERE)[places]
+    return np.asarray(np.append(keys, _NOWHERE)[places])

@@ -250,8 +250,12 @@ class _Binder:
     def _numeric(self, name: str) -> str:
         return self._column(name, *NUMBER_DTYPES)
 
-    def _members(self, node: In) -> In:
+    def _members(self, node: In) -> Node:
         name = self._known(node.field)
+        if name in self.layout.texts:
+            unranked = TermAnnotations(ranked=False)
+            words = [self._words(name, (str(value),), unranked, None) for value in node.values]
+            return Or(tuple(words))
         column = self.layout.columns.get(name)
         kind = column.kind if column else "string"
         if kind not in ("int", "long", "byte", "string"):
@@ -260,7 +264,7 @@ class _Binder:
                 f"The field {node.field} is not of these types",
                 Place(field="yql"),
             )
-        if column is None and name not in self.layout.texts:
+        if column is None:
             raise self._unsuitable(name, "it is neither an index nor an attribute")
         if kind == "string":
             return In(name, tuple(str(value) for value in node.values))
@@ -315,6 +319,11 @@ class _Binder:
                 spec.field,
                 "nearestNeighbor needs one indexed dimension, or one mapped dimension and a sparse "
                 "index (sparse-index in ext/siftline.toml)",
+            )
+        if spec.metric == "hamming" and value.type.cell != "int8":
+            raise QueryError(
+                f"query({name}) must have int8 cells: field '{spec.field}' is compared by hamming",
+                place,
             )
         if value.type.dimensions != spec.type.dimensions:
             raise QueryError(

@@ -6,6 +6,8 @@ the forward index.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -21,14 +23,14 @@ from siftline.match.kernels import (
 )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def maxscore_sparse(  # noqa: C901 - one loop over windows; parts of it would pass twenty arrays around
-    postings: tuple,  # type: ignore[type-arg]
+    postings: tuple[Any, ...],
     rows: np.ndarray,
-    query: tuple,  # type: ignore[type-arg]
-    forward: tuple,  # type: ignore[type-arg]
+    query: tuple[Any, ...],
+    forward: tuple[Any, ...],
     allowed: np.ndarray,
-    heap: tuple,  # type: ignore[type-arg]
+    heap: tuple[Any, ...],
     base: int,
 ) -> None:
     """Offer every document of a segment that can be among the best to the heap.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -16,9 +18,13 @@ from siftline.match.kernels import (
 )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def text_score(
-    postings: tuple, rows: np.ndarray, weights: np.ndarray, cursor: np.ndarray, document: int  # type: ignore[type-arg]
+    postings: tuple[Any, ...],
+    rows: np.ndarray,
+    weights: np.ndarray,
+    cursor: np.ndarray,
+    document: int,
 ) -> float:
     """The document's exact score: contributions of the lists that hold it, in their order."""
     documents, frequencies, lengths = postings
@@ -34,14 +40,14 @@ def text_score(
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def maxscore_text(  # noqa: C901 - one loop over windows; parts of it would pass twenty arrays around
-    postings: tuple,  # type: ignore[type-arg]
+    postings: tuple[Any, ...],
     rows: np.ndarray,
     weights: np.ndarray,
-    blocks: tuple,  # type: ignore[type-arg]
+    blocks: tuple[Any, ...],
     allowed: np.ndarray,
-    heap: tuple,  # type: ignore[type-arg]
+    heap: tuple[Any, ...],
     base: int,
 ) -> None:
     """Offer every document of a segment that can be among the best to the heap.
