@@ -1,0 +1,117 @@
+"""Killed at any moment while feeding, nothing acknowledged is lost and nothing has to be mended.
+
+SIFTLINE_CRASH_ROUNDS says how often (default 3).
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import siftline
+
+ROUNDS = int(os.environ.get("SIFTLINE_CRASH_ROUNDS", "3"))
+
+SERVICES = """<services version="1.0">
+  <container id="default" version="1.0"><search/><document-api/></container>
+  <content id="notes" version="1.0">
+    <min-redundancy>1</min-redundancy>
+    <documents><document type="note" mode="index"/></documents>
+  </content>
+</services>
+"""
+
+SCHEMA = """schema note {
+  document note {
+    field text type string { indexing: index | summary
+      index: enable-bm25 }
+    field number type int { indexing: attribute | summary }
+    field vec type tensor<float>(x[16]) { indexing: attribute | index }
+  }
+  fieldset default { fields: text }
+  rank-profile text { first-phase { expression: bm25(text) } }
+  rank-profile near {
+    inputs { query(q) tensor<float>(x[16]) }
+    first-phase { expression: closeness(field, vec) }
+  }
+}
+"""
+
+# Feeds for ever; writes the number of the first document that is not yet acknowledged.
+FEEDER = """
+import sys
+import siftline
+
+def documents(start):
+    number = start
+    while True:
+        yield {
+            "_id": str(number), "text": f"note w{number}", "number": number,
+            "vec": [float((number * (i + 3)) % 17) for i in range(16)],
+        }
+        number += 1
+
+start = int(sys.argv[2])
+with siftline.open(sys.argv[1]) as app:
+    print("open", flush=True)
+    app.feed(documents(start), progress=lambda r: print(start + r.put, flush=True))
+"""
+
+OPENER = """
+import sys
+import siftline
+
+with siftline.open(sys.argv[1]) as app:
+    for name in sys.argv[2:]:
+        found = app.query(query=f"w{name}", ranking="text", timeout=60)
+        assert found.ids == [f"id:notes:note::{name}"], (name, found.ids)
+"""
+
+
+def test_acknowledged_documents_survive_kill_9(tmp_path: Path) -> None:
+    package = tmp_path / "notes"
+    (package / "schemas").mkdir(parents=True)
+    (package / "services.xml").write_text(SERVICES)
+    (package / "schemas" / "note.sd").write_text(SCHEMA)
+    chance = random.Random(7)
+    acknowledged = 0
+    for _ in range(ROUNDS):
+        acknowledged = _feed_and_kill(package, acknowledged, chance)
+        some = chance.sample(range(acknowledged), min(acknowledged, 50))
+        _opens_without_a_word(package, some)
+        with siftline.open(package) as app:
+            for number in range(acknowledged):
+                stored = app.get(str(number))
+                assert stored is not None and stored["number"] == number
+            everything = app.query(yql="select * from note where true", ranking="unranked", hits=0)
+            assert everything.total >= acknowledged
+    assert acknowledged > 0
+
+
+def _feed_and_kill(package: Path, start: int, chance: random.Random) -> int:
+    """Feed from document `start` on, kill the feeder; the number of the first not acknowledged."""
+    feeder = subprocess.Popen(
+        [sys.executable, "-c", FEEDER, str(package), str(start)], stdout=subprocess.PIPE, text=True
+    )
+    assert feeder.stdout is not None
+    assert feeder.stdout.readline() == "open\n"
+    time.sleep(chance.uniform(0.0, 2.0))
+    feeder.send_signal(signal.SIGKILL)
+    lines = feeder.stdout.read().split()
+    feeder.wait()
+    feeder.stdout.close()
+    return int(lines[-1]) if lines else start
+
+
+def _opens_without_a_word(package: Path, numbers: list[int]) -> None:
+    opened = subprocess.run(
+        [sys.executable, "-c", OPENER, str(package), *map(str, numbers)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (opened.returncode, opened.stdout, opened.stderr) == (0, "", "")
