@@ -16,6 +16,9 @@ from siftline.schema.nearest import nearest
 from siftline.schema.places import Places
 from siftline.schema.refused import REFUSED
 
+#: levels of braces that a schema file may have
+DEEPEST = 64
+
 _STRING_OR_COMMENT = re.compile(r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|#[^\n]*")
 _ELISION = re.compile(r"(?<!\.)\.{2,3}(?!\.)")
 _STRING_OR_BRACE = re.compile(r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|[{}]")
@@ -86,6 +89,7 @@ def read_elements(
 ) -> tuple[Element, ...]:
     """The elements of a schema file; PackageError with its place where it cannot be read."""
     text = clean(text, elisions=elisions)
+    _check_braces(text, file)
     try:
         tree = _parser().parse(text)
     except UnexpectedInput as error:
@@ -131,22 +135,31 @@ def _strip_lines(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip().split("\n"))
 
 
-def _problem(text: str, file: str | None, error: UnexpectedInput) -> PackageError:
-    places = Places(text, file)
+def _check_braces(text: str, file: str | None) -> None:
+    """Braces outside strings match and do not nest deeper than any schema needs."""
     opened: list[int] = []
     for found in _STRING_OR_BRACE.finditer(text):
+        offset = found.start()
         if found[0] == "{":
-            opened.append(found.start())
-        elif found[0] == "}" and opened:
-            opened.pop()
+            opened.append(offset)
+            if len(opened) > DEEPEST:
+                raise PackageError(
+                    f"'{{' nests deeper than {DEEPEST} levels", Places(text, file).at(offset)
+                )
         elif found[0] == "}":
-            return PackageError("'}' closes nothing", places.at(found.start()))
+            if not opened:
+                raise PackageError("'}' closes nothing", Places(text, file).at(offset))
+            opened.pop()
     if opened:
-        return PackageError("'{' is never closed", places.at(opened[-1]))
+        raise PackageError("'{' is never closed", Places(text, file).at(opened[-1]))
+
+
+def _problem(text: str, file: str | None, error: UnexpectedInput) -> PackageError:
     offset = error.pos_in_stream if error.pos_in_stream is not None else len(text)
     line = text[offset:].split("\n", 1)[0][:30]
     return PackageError(
-        f"cannot read '{line}' (expected 'key: value', 'key {{ … }}' or a word)", places.at(offset)
+        f"cannot read '{line}' (expected 'key: value', 'key {{ … }}' or a word)",
+        Places(text, file).at(offset),
     )
 
 

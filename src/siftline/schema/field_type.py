@@ -13,6 +13,7 @@ from siftline.tensor.types import TensorType
 
 _GENERIC = re.compile(r"(\w+)\s*<(.*)>", re.DOTALL)
 _SCALARS = tuple(k for k in KINDS if k not in ("array", "weightedset", "map", "tensor"))
+_DEEPEST = 16
 _KEYS = ("string", "int", "long", "byte")
 
 
@@ -21,6 +22,8 @@ def parse_field_type(
 ) -> FieldType:
     """The type written in `text`; PackageError names what is unknown or not supported."""
     text = text.strip()
+    if text.count("<") + text.count("[") > _DEEPEST:
+        raise PackageError(f"type '{text[:40]}…' nests too deep", place)
     if text.startswith("tensor"):
         return FieldType("tensor", tensor=_tensor(text, place))
     generic = _GENERIC.fullmatch(text)

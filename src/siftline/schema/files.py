@@ -43,6 +43,8 @@ class PackageFiles:
             raise PackageError(
                 f"not JSON: {error.msg}", Place(path, error.lineno, error.colno)
             ) from None
+        except RecursionError:
+            raise PackageError("values nest too deep", Place(path)) from None
         except PackageError:
             raise
         except SiftlineError as error:

@@ -45,6 +45,9 @@ FUNCTIONS: dict[str, tuple[int, int]] = {
     "chunk": (1, 3),
 }
 
+#: brackets that one script may have
+MOST_BRACKETS = 150
+
 #: functions of Vespa that are refused by name
 _REFUSED = {
     "generate": ": there are no language model generators",
@@ -66,6 +69,8 @@ def parse_script(text: str, place: Place | None = None) -> Script:
     Different values written to one field in one statement, as in `attribute | lowercase | index`,
     are an error too.
     """
+    if len(re.findall(r"[({]", text)) > MOST_BRACKETS:
+        raise PackageError(f"an indexing statement has over {MOST_BRACKETS} brackets", place)
     try:
         tree = _parser().parse(text)
         statements = _Steps(place).transform(tree)

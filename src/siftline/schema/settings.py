@@ -33,6 +33,8 @@ def parse_settings(text: str, file: str | None = FILE) -> tuple[Settings, str | 
         last = text.rstrip().count("\n") + 1
         place = Place(file, int(found[2]), int(found[3])) if found else Place(file, last)
         raise PackageError(found[1] if found else str(error), place) from None
+    except RecursionError:
+        raise PackageError("values nest too deep", Place(file)) from None
     name = data.get("name")
     reader = _Reader(text, file)
     if name is not None and not (isinstance(name, str) and name):

@@ -10,6 +10,10 @@ from xml.parsers import expat
 from siftline.errors import PackageError, Place
 
 
+#: levels of elements that a file may have
+DEEPEST = 64
+
+
 @dataclass(slots=True)
 class XmlElement:
     """One element: tag without namespace prefix rules, attributes, children, own text."""
@@ -57,6 +61,8 @@ def parse_xml(text: str, file: str | None = None) -> XmlElement:
         element = XmlElement(tag, dict(attributes), here())
         (open_[-1].children if open_ else roots).append(element)
         open_.append(element)
+        if len(open_) > DEEPEST:
+            element.fail(f"elements nest deeper than {DEEPEST} levels")
 
     def end(_: str) -> None:
         closed = open_.pop()
