@@ -81,7 +81,7 @@ class Corpus:
             plan,
             self.snapshot,
             self.prepared(root or All(), profile, **query),
-            candidates or self.everything(),
+            self.everything() if candidates is None else candidates,
             features=[listed_feature(plan, text) for text in features],
         )
 

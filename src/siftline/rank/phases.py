@@ -152,6 +152,8 @@ def _rerank(run: Run, standing: Standing, phase: PhasePlan, count: int) -> None:
 
 
 def _scores(phase: PhasePlan, source: HitFeatures) -> np.ndarray:
+    if not source.count:
+        return np.empty(0)
     value = phase.program(source)
     try:
         return per_hit(value, source.count)
@@ -220,6 +222,8 @@ def evaluate_listed(
     source: HitFeatures, features: Sequence[ListedFeature]
 ) -> tuple[Mapping[str, FeatureValue], ...]:
     """The values of the listed features, one mapping for each hit."""
+    if not source.count:
+        return ()
     listed = [
         (feature.name, _per_hit_values(feature.program(source), source)) for feature in features
     ]

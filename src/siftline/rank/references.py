@@ -74,7 +74,7 @@ class _Inliner:
             raise PackageError(f"function '{reference.name}' calls itself: {chain}")
         if len(reference.arguments) != len(function.parameters):
             raise PackageError(
-                f"function '{reference.name}' takes {len(function.parameters)} arguments"
+                f"function '{reference.name}' takes the arguments"
                 f" ({', '.join(function.parameters)}): '{canonical(reference)}'"
             )
         given = [self.expand(argument, calling) for argument in reference.arguments]

@@ -45,7 +45,7 @@ class _OneHit:
 
     def feature(self, reference: Reference) -> Value:
         """A value of the reference's type."""
-        if reference.name in self._functions:
+        if reference.bare and reference.name in self._functions:
             if reference.name not in self._known:
                 program = compile_expression(self._functions[reference.name])
                 self._known[reference.name] = program(self)

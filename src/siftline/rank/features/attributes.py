@@ -106,19 +106,20 @@ def _weight(column: Column, key: str, output: str) -> np.ndarray:
     if output == "count":
         return np.diff(indptr).astype(np.float64)
     rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
-    held = _equals(column.values, key, cased=True)
+    held = _equal_to(column.values, key, cased=True)
     weights = np.ones(len(rows)) if column.weights is None else column.weights.astype(np.float64)
     values = weights if output == "weight" else np.ones(len(rows))
     return np.bincount(rows[held], weights=values[held], minlength=len(indptr) - 1)
 
 
-def _equals(values: np.ndarray, text: str, *, cased: bool) -> np.ndarray:
-    """Which values are the one written as `text`, bool."""
+def _equal_to(values: np.ndarray, text: str, *, cased: bool, prefix: bool = False) -> np.ndarray:
+    """Which values are the one written as `text`, or begin so, bool."""
     if values.dtype.kind == "O":
-        if cased:
-            return np.array([value == text for value in values], bool)
-        lowered = text.lower()
-        return np.array([value.lower() == lowered for value in values], bool)
+        wanted = text if cased else text.lower()
+        own = values.tolist() if cased else [value.lower() for value in values.tolist()]
+        if prefix:
+            return np.array([value.startswith(wanted) for value in own], bool)
+        return np.array([value == wanted for value in own], bool)
     try:
         return np.asarray(values == float(text))
     except ValueError:
@@ -127,10 +128,11 @@ def _equals(values: np.ndarray, text: str, *, cased: bool) -> np.ndarray:
 
 def attribute_matches(hits: HitFeatures, field: Field, term: SearchTerm) -> np.ndarray:
     """1 for a single value that the term equals, matching elements of an array, a set's weight."""
-    column, cased = read_column(hits, field), field.match == "cased"
+    column = read_column(hits, field)
+    cased = field.match == "cased" or "cased" in field.match_settings
     total = np.zeros(hits.count)
     for text in term.fields[field.name]:
-        equal = _equals(column.values, text, cased=cased)
+        equal = _equal_to(column.values, text, cased=cased, prefix=term.prefix)
         if column.indptr is None:
             total += equal & column.present
             continue
@@ -243,8 +245,13 @@ def tensor_from(hits: HitFeatures, reference: Reference) -> Value:
         values = values[column.present]
     labels = [str(value) for value in values.tolist()]
     numbers: dict[str, int] = {}
-    tokens = np.array([numbers.setdefault(label, len(numbers)) for label in labels], np.int32)
+    tokens = np.array([numbers.setdefault(label, len(numbers)) for label in labels], np.int64)
     weighted = reference.name == "tensorFromWeightedSet" and column.weights is not None
     weights = np.asarray(column.weights) if weighted else np.ones(len(labels))
+    # An array may hold a value twice; a label stands once.
+    rows = np.repeat(np.arange(hits.count), np.diff(indptr))
+    _, kept = np.unique(rows * max(len(numbers), 1) + tokens, return_index=True)
+    indptr = np.searchsorted(rows[kept], np.arange(hits.count + 1)).astype(np.int64)
     type_ = TensorType("double", (Dimension(dimension, True),))
-    return SparseBatch(type_, indptr, tokens, weights.astype(np.float64), tuple(numbers))
+    cells = weights[kept].astype(np.float64)
+    return SparseBatch(type_, indptr, tokens[kept].astype(np.int32), cells, tuple(numbers))

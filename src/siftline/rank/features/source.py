@@ -95,6 +95,6 @@ class HitFeatures:
 
     def _compute(self, reference: Reference) -> Value:
         function = self.run.plan.functions.get(reference.name)
-        if function is not None and not reference.arguments:
+        if function is not None and reference.bare:
             return function(self)
         return find_feature(reference.name).compute(self, reference)
