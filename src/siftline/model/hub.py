@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -66,7 +67,7 @@ def hub_files(source: Source, target: Path, progress: Progress) -> None:
 
 def _download(source: Source, file: ModelFile, *, local: bool, offline: bool) -> Path:
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     if source.repository is None:
         raise ModelError(f"catalogue: the hub source of '{file.name}' names no repository")
@@ -77,9 +78,23 @@ def _download(source: Source, file: ModelFile, *, local: bool, offline: bool) ->
     except LocalEntryNotFoundError:
         why = "HF_HUB_OFFLINE is set" if offline else "the hub cannot be reached"
         raise SourceUnavailableError(f"{why}, and '{file.path}' is not in its cache") from None
-    except (HfHubHTTPError, OSError) as error:
+    except _download_errors() as error:
         raise SourceUnavailableError(" ".join(str(error).split())[:300]) from None
     return Path(path)
+
+
+def _download_errors() -> tuple[type[Exception], ...]:
+    """What huggingface_hub raises: its own, the system's, and those of its HTTP library.
+
+    Which library that is depends on its version; it is loaded by the time something fails.
+    """
+    from huggingface_hub.errors import HfHubHTTPError
+
+    found: list[type[Exception]] = [HfHubHTTPError, OSError]
+    for library in ("httpx", "httpx2"):
+        if library in sys.modules:
+            found.append(sys.modules[library].HTTPError)
+    return tuple(found)
 
 
 def _etag(path: Path) -> str | None:
