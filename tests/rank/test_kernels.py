@@ -17,7 +17,10 @@ def offsets_of(counts: list[int]) -> np.ndarray:
 COUNTS = st.lists(st.integers(0, 5), max_size=6)
 
 
-@given(COUNTS, st.integers(0, 4), st.integers(1, 5), st.integers(0, 2**32 - 1))
+WIDTHS = st.sampled_from([0, 1, 2, 8, 9, 16, 32, 33, 70])
+
+
+@given(COUNTS, WIDTHS, st.integers(1, 5), st.integers(0, 2**32 - 1))
 def test_maxsim_equals_its_twin(counts: list[int], width: int, size: int, seed: int) -> None:
     random = np.random.default_rng(seed)
     offsets = offsets_of(counts)
@@ -40,11 +43,12 @@ def test_maxsim_of_bits_equals_its_twin(
     assert got.tolist() == kernels.maxsim_bits_numpy(query, offsets, packed).tolist()
 
 
-def test_blocks_do_not_show() -> None:
+@pytest.mark.parametrize("width", [4, 32, 40])
+def test_blocks_do_not_show(width: int) -> None:
     random = np.random.default_rng(5)
     counts = random.integers(0, 900, 40).tolist() + [kernels.BLOCK_TOKENS * 2, 0, 1]
     offsets = offsets_of(counts)
-    query: np.ndarray = random.standard_normal((32, 16)).astype(np.float32)
+    query: np.ndarray = random.standard_normal((width, 16)).astype(np.float32)
     rows: np.ndarray = random.standard_normal((int(offsets[-1]), 16)).astype(np.float32)
     got = kernels.maxsim(query, offsets, rows)
     np.testing.assert_allclose(got, kernels.maxsim_numpy(query, offsets, rows), rtol=1e-5)
@@ -57,8 +61,9 @@ def test_maxsim_by_hand() -> None:
     assert kernels.maxsim(query, np.array([0, 2, 2, 3]), rows).tolist() == [5.0, 0.0, -2.0]
 
 
-def test_nan_is_not_hidden() -> None:
-    query = np.ones((1, 1), np.float32)
+@pytest.mark.parametrize("width", [1, 32])
+def test_nan_is_not_hidden(width: int) -> None:
+    query = np.ones((width, 1), np.float32)
     rows = np.array([[1.0], [np.nan], [2.0]], np.float32)
     assert np.isnan(kernels.maxsim(query, np.array([0, 3]), rows)).all()
 

@@ -6,11 +6,18 @@ same name with `_numpy`, which tests compare it against.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numba import njit
 
-#: Tokens scored by one matrix product: the product and its operands stay in the second-level cache.
+from siftline.rank import tile
+
+#: Tokens scored at a time, so that what is made of them stays in the second-level cache.
 BLOCK_TOKENS = 2048
+
+#: Fewest query rows for which a tile of 32 beats a matrix product.
+TILE_ROWS = 9
 
 #: Fewest packed tokens for which a table of partial sums pays for being built.
 TABLE_TOKENS = 512
@@ -20,25 +27,45 @@ def maxsim(query: np.ndarray, offsets: np.ndarray, rows: np.ndarray) -> np.ndarr
     """MaxSim: `score_i = Σ_q max_t query[q] · rows[t]` over `t` in `offsets[i]:offsets[i+1]`.
 
     query `(q, d)` float32 or float64, offsets `(n+1,)` int64 ascending, rows `(m, d)` of any cell
-    type. Returns `(n,)` float64; 0 for a document without tokens. Products of blocks of documents
-    are made by BLAS in the wider float type of the two, and each dot product rounds to that type.
+    type. Returns `(n,)` float64; 0 for a document without tokens. Dot products are computed in the
+    wider float type of the two, for blocks of documents: by BLAS, or where that is float32 and the
+    query has rows enough, in register tiles, which are faster.
     """
-    count = len(offsets) - 1
-    scores = np.zeros(count)
+    scores = np.zeros(len(offsets) - 1)
     if not len(query):
         return scores
     dtype = np.float64 if np.float64 in (query.dtype, rows.dtype) else np.float32
-    columns = np.ascontiguousarray(query.T, dtype=dtype)
-    start = 0
+    tiled = dtype is np.float32 and len(query) >= TILE_ROWS
+    columns = _padded_columns(query) if tiled else np.ascontiguousarray(query.T, dtype=dtype)
+    for start, stop in _blocks(offsets):
+        first = offsets[start]
+        tokens: np.ndarray = np.ascontiguousarray(rows[first : offsets[stop]], dtype=dtype)
+        at, part = offsets[start : stop + 1] - first, scores[start:stop]
+        if not tiled:
+            _sum_of_maxima(np.matmul(tokens, columns), at, part)
+            continue
+        for panel in range(len(columns)):
+            count = min(len(query) - panel * tile.WIDTH, tile.WIDTH)
+            tile.add_sums_of_maxima(columns[panel], at, tokens, count, part)
+    return scores
+
+
+def _blocks(offsets: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Ranges of documents with at most BLOCK_TOKENS tokens, or one document with more."""
+    start, count = 0, len(offsets) - 1
     while start < count:
         limit = np.searchsorted(offsets, offsets[start] + BLOCK_TOKENS, side="right") - 1
         stop = min(max(int(limit), start + 1), count)
-        first, last = int(offsets[start]), int(offsets[stop])
-        tokens: np.ndarray = rows[first:last].astype(dtype, copy=False)
-        similarity = np.matmul(tokens, columns)
-        _sum_of_maxima(similarity, offsets[start : stop + 1] - first, scores[start:stop])
+        yield start, stop
         start = stop
-    return scores
+
+
+def _padded_columns(query: np.ndarray) -> np.ndarray:
+    """`(q, d)` to `(ceil(q/32), d, 32)` float32; rows beyond q are zero."""
+    panels = -(-len(query) // tile.WIDTH)
+    padded = np.zeros((panels * tile.WIDTH, query.shape[1]), np.float32)
+    padded[: len(query)] = query
+    return np.ascontiguousarray(padded.reshape(panels, tile.WIDTH, -1).transpose(0, 2, 1))
 
 
 def maxsim_numpy(query: np.ndarray, offsets: np.ndarray, rows: np.ndarray) -> np.ndarray:
