@@ -30,14 +30,19 @@ LAYERS = (
     "application",
     "serve",
     "cluster",
+    "experiment",
+    "terminal",
     "__main__",
 )
 
-#: Rooms beside the order: what each may import, and only the command line imports them.
+#: Rooms beside the order: what each may import.
 BRANCHES = {
     "train": {"errors", "model", "encode"},
     "evaluate": {"errors"},
 }
+
+#: Where the engine and the branches meet.
+JOINTS = {"experiment", "terminal", "__main__"}
 
 LONGEST = 500
 
@@ -69,7 +74,7 @@ def allowed(name: str) -> set[str]:
     if name in BRANCHES:
         return BRANCHES[name] | {name}
     before = set(LAYERS[: LAYERS.index(name) + 1])
-    return before | set(BRANCHES) if name == "__main__" else before
+    return before | set(BRANCHES) if name in JOINTS else before
 
 
 def name_of(path: Path) -> str:
