@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,7 @@ def stored_fields(document: Document) -> Document:
     return {name: value for name, value in document.items() if name not in VECTORS}
 
 
-def check(snapshot: Snapshot, expected: dict[str, Document]) -> None:
+def check(snapshot: Snapshot, expected: Mapping[str, Document]) -> None:
     numbers = snapshot.documents()
     assert snapshot.document_count == len(numbers) == len(expected)
     assert snapshot.ids(numbers) == list(expected)

@@ -6,7 +6,6 @@ is for one thread at a time and one process; snapshots are for any thread.
 
 from __future__ import annotations
 
-import logging
 import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,15 +18,14 @@ import lmdb
 
 from siftline.encode.encoded import Encoded
 from siftline.errors import StoreError, UsageError
-from siftline.index.arrays import DamagedError
 from siftline.index.check import check_encoded
 from siftline.index.core import DocumentRows
 from siftline.index.layout import Layout
 from siftline.index.lock import WriterLock
-from siftline.index.manifest import read_manifest
 from siftline.index.packed import unpack
 from siftline.index.pending import Pending, label_field, rows_of_encoded, rows_of_records
 from siftline.index.record import decode_fields, decode_id, decode_record, encode_record
+from siftline.index.recover import check_meta, load_published
 from siftline.index.segments import SegmentSet, make_folder
 from siftline.index.slots import as_segments
 from siftline.index.snapshot import Snapshot, TextStatistics
@@ -40,7 +38,6 @@ __all__ = ["Index", "IndexStatistics", "Snapshot", "TextStatistics"]
 #: bytes of records that are kept in memory before a commit writes them into a segment
 FLUSH_BYTES = 256 << 20
 _REPLAYED_AT_ONCE = 1_000
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ class Index:
             self._store = Store(folder / "store", read_only=read_only)
             try:
                 self._segments = SegmentSet(folder, layout, self._store.labels)
-                self._check_meta()
+                check_meta(self._store, layout)
                 self._recover()
             except BaseException:
                 self._store.close()
@@ -310,62 +307,14 @@ class Index:
     ) -> None:
         self.close()
 
-    def _check_meta(self) -> None:
-        """The store belongs to this schema and its vectors have the declared types."""
-        known = self._store.meta("schema")
-        if known is not None and known != self.layout.schema:
-            raise StoreError(
-                f"{self.folder} is the index of schema '{known}', not '{self.layout.schema}'"
-            )
-        types: dict[str, str] = self._store.meta("types") or {}
-        if self._store.last:
-            for field, declared in self.layout.stored_types.items():
-                if types.get(field, declared) != declared:
-                    raise StoreError(
-                        f"{self.folder} holds field '{field}' as {types[field]}, the schema says "
-                        f"{declared}: feed the documents into a new folder"
-                    )
-        else:
-            types = {}
-        if self.read_only or (known and types | self.layout.stored_types == types):
-            return
-
-        def keep(transaction: lmdb.Transaction) -> None:
-            self._store.set_meta(transaction, "schema", self.layout.schema)
-            self._store.set_meta(transaction, "types", types | self.layout.stored_types)
-
-        self._store.writing(keep)
-
     def _recover(self) -> None:
         """Open what the manifest names and replay the store from there; else rebuild it all."""
-        rebuilt = not self._load_segments()
+        rebuilt = not load_published(self._segments, self._store, self.layout)
         covered = 0 if rebuilt else self._segments.manifest.covered
         self._applied = covered
         self._replay(covered)
         if rebuilt and self._applied and not self.read_only:
             self._commit(everything=False)
-
-    def _load_segments(self) -> bool:
-        """Whether the published segments serve; a read-only index does not rebuild."""
-        manifest = read_manifest(self.folder)
-        reason = "there is no manifest"
-        if manifest is not None:
-            if manifest.fingerprint != self.layout.fingerprint:
-                reason = "the schema has changed"
-            elif manifest.covered > self._store.last:
-                reason = "the manifest is newer than the store"
-            else:
-                try:
-                    self._segments.load(manifest)
-                    return True
-                except DamagedError as error:
-                    if self.read_only:
-                        raise
-                    reason = str(error)
-            self._segments.keep_numbering(manifest)
-        if self._store.last and manifest is not None:
-            _LOG.warning("%s: segments are built again: %s", self.folder, reason)
-        return False
 
     def _replay(self, covered: int) -> None:
         """Bring operations after `covered` into memory, and into segments where they are many."""

@@ -21,17 +21,19 @@ def tier(count: int) -> int:
 def plan(counts: Sequence[int], live: Sequence[int]) -> list[tuple[int, int]]:
     """Ranges `(first, last + 1)` of adjacent segments to merge, in order, not overlapping.
 
-    Fresh segments stand at the end: the longest tail whose tiers are all at most t is merged, for
-    the largest t with FANOUT or more segments in that tail.
+    Fresh segments stand at the end. Where the tail of segments up to some tier has FANOUT of that
+    tier, it becomes one segment, which may then be the last that the next tier waited for.
     """
-    first = len(live)
-    for highest in range(max(map(tier, live), default=-1) + 1):
-        start = len(live)
-        while start and tier(live[start - 1]) <= highest:
+    left = list(live)
+    for highest in range(max(map(tier, live), default=-1) + 2):
+        start = len(left)
+        while start and tier(left[start - 1]) <= highest:
             start -= 1
-        if len(live) - start >= FANOUT:
-            first = min(first, start)
+        if sum(tier(size) == highest for size in left[start:]) >= FANOUT:
+            left[start:] = [sum(left[start:])]
+    merged = len(left) < len(live)
+    first = len(left) - 1 if merged else len(live)
     alone = [
         (i, i + 1) for i in range(first) if counts[i] and live[i] <= (1 - DEAD_SHARE) * counts[i]
     ]
-    return alone + ([(first, len(live))] if first < len(live) else [])
+    return alone + ([(first, len(live))] if merged else [])

@@ -8,6 +8,7 @@ sequence number), `tombstones` (sequence number of an operation → the one it m
 from __future__ import annotations
 
 import json
+import os
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -251,6 +252,13 @@ class Store:
 
     # -- opening and closing ------------------------------------------------------------------
 
+    def refresh(self) -> None:
+        """See the present moment, in a read-only store."""
+        if self._view is not None:
+            with self._view_lock:
+                self._view.abort()
+                self._view = self._env.begin()
+
     def close(self) -> None:
         """End every transaction and close the environment."""
         if self._view is not None:
@@ -263,14 +271,15 @@ class Store:
         if self.read_only and not (self.folder / "data.mdb").exists():
             raise StoreError(f"there is no index in {self.folder.parent}")
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            if not self.read_only:
+                self.folder.mkdir(parents=True, exist_ok=True)
             env = lmdb.open(
                 str(self.folder),
                 map_size=INITIAL_MAP,
                 max_dbs=6,
                 max_readers=1024,
                 readonly=self.read_only,
-                lock=True,
+                lock=not self.read_only or os.access(self.folder, os.W_OK),
                 create=not self.read_only,
             )
         except (lmdb.Error, OSError) as error:
