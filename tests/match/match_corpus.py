@@ -133,7 +133,8 @@ def fill(
 def prepared(
     root: Node, schema: Schema = SCHEMA, profile: RankProfile = PROFILE, **query: Any
 ) -> Prepared:
-    return prepare(Query(root, **query), schema, SETTINGS, profile)
+    settings = SETTINGS if "sparse" in schema.fields else Settings()
+    return prepare(Query(root, **query), schema, settings, profile)
 
 
 def names(snapshot: Snapshot, documents: np.ndarray) -> list[str]:

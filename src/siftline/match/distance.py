@@ -134,14 +134,14 @@ def squared_lengths(rows: np.ndarray) -> np.ndarray:
     for i in range(count):
         s0 = s1 = s2 = s3 = 0.0
         for j in range(0, whole, 4):
-            a0, a1 = float(rows[i, j]), float(rows[i, j + 1])
-            a2, a3 = float(rows[i, j + 2]), float(rows[i, j + 3])
+            a0, a1 = np.float64(rows[i, j]), np.float64(rows[i, j + 1])
+            a2, a3 = np.float64(rows[i, j + 2]), np.float64(rows[i, j + 3])
             s0 += a0 * a0
             s1 += a1 * a1
             s2 += a2 * a2
             s3 += a3 * a3
         total = (s0 + s2) + (s1 + s3)
         for j in range(whole, size):
-            total += float(rows[i, j]) * float(rows[i, j])
+            total += np.float64(rows[i, j]) * np.float64(rows[i, j])
         found[i] = total
     return found

@@ -82,7 +82,8 @@ def _factors(column: AttributeColumn, weights: dict[str, float]) -> np.ndarray:
     if column.dictionary is not None:
         by_code = np.full(len(column.dictionary), np.nan)
         for key, weight in weights.items():
-            by_code[_codes(column.dictionary, key, cased=False, prefix=False)] = weight
+            codes = _codes(column.dictionary, key, cased=False, prefix=False)
+            by_code[np.asarray(codes, np.int64)] = weight
         return by_code[column.values] if len(by_code) else factors
     for key, weight in weights.items():
         try:

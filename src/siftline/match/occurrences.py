@@ -67,7 +67,7 @@ def _common(postings: TextPostings, terms: Sequence[int]) -> np.ndarray:
     common: np.ndarray = lists[0]
     for documents in lists[1:]:
         places = np.minimum(np.searchsorted(documents, common), len(documents) - 1)
-        common = common[documents[places] == common]
+        common = np.asarray(common[documents[places] == common])
     return common
 
 
@@ -78,7 +78,7 @@ def _keys(postings: TextPostings, term: int, documents: np.ndarray) -> np.ndarra
     places = np.searchsorted(listed, documents)
     taken, flat = gather_ranges(offsets, places)
     owners = np.repeat(documents.astype(np.int64), np.diff(taken))
-    return (owners << 32) | positions[flat].astype(np.int64)
+    return np.asarray((owners << 32) | positions[flat].astype(np.int64))
 
 
 def _phrases(keys: Sequence[np.ndarray]) -> np.ndarray:

@@ -153,6 +153,10 @@ def request_parameters(request: Mapping[str, Any], package: Package) -> Paramete
     request has no YQL and its `ranking` is the name of a query profile, that one too. QueryError:
     unknown profile; maxHits and maxOffset outside a query profile; JSON `select`.
     """
+    if any(str(name).split(".")[0] == "select" for name in request):
+        raise QueryError(
+            "JSON 'select' queries are not supported: write yql", Place(field="select")
+        )
     own = Parameters(flatten(request))
     for name in ("maxHits", "maxOffset"):
         if name in own:
@@ -164,10 +168,6 @@ def request_parameters(request: Mapping[str, Any], package: Package) -> Paramete
         values.update({n: v for n, v in given.items() if n not in fixed})
         fixed |= {full_name(name) for name in profile.fixed}
     values.update({name: value for name, value in own.items() if name not in fixed})
-    if any(name == "select" or name.startswith("select.") for name in values):
-        raise QueryError(
-            "JSON 'select' queries are not supported: write yql", Place(field="select")
-        )
     return Parameters(_substituted(values))
 
 

@@ -12,7 +12,7 @@ from siftline.match.query import Nothing, Query
 from siftline.match.simple import parse_user_query
 from siftline.match.yql import Statement, parse_yql
 from siftline.schema.definition import RankProfile, Schema
-from siftline.schema.inherit import resolve_profile
+from siftline.schema.inherit import BUILT_IN, resolve_profile
 from siftline.schema.nearest import nearest
 from siftline.schema.package import Package
 
@@ -22,9 +22,6 @@ MAX_OFFSET = 1000
 
 DEFAULT_HITS = 10
 DEFAULT_TIMEOUT = 0.5
-
-#: Rank profiles that every schema has without declaring them.
-BUILT_IN_PROFILES = ("default", "unranked")
 
 
 def parse_request(parameters: Mapping[str, Any], package: Package, embed: Embed) -> Query:
@@ -113,13 +110,13 @@ def _profile(values: Parameters, schema: Schema | None, package: Package) -> Ran
     name = values.text("ranking.profile") or "default"
     schemas = [schema] if schema is not None else list(package.schemas.values())
     for candidate in schemas:
-        if name in candidate.rank_profiles or name in BUILT_IN_PROFILES:
+        if name in candidate.rank_profiles or name in BUILT_IN:
             return resolve_profile(candidate, name)
     known = {profile for candidate in schemas for profile in candidate.rank_profiles}
     shown = ", ".join(f"'{candidate.name}'" for candidate in schemas)
     raise QueryError(
         f"schema {shown} does not contain requested rank profile '{name}'"
-        f"{nearest(name, sorted({*known, *BUILT_IN_PROFILES}))}",
+        f"{nearest(name, sorted({*known, *BUILT_IN}))}",
         Place(field="ranking"),
     )
 
