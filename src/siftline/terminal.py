@@ -38,8 +38,8 @@ ERRORS_SHOWN = 20
 
 
 def standard_output() -> Console:
-    """Where answers go."""
-    return Console(highlight=False)
+    """Where answers go; wide where no terminal says how wide."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 
 
 def standard_error() -> Console:
@@ -236,7 +236,7 @@ def show_tuning(tuning: WeightTuning, *, as_json: bool = False) -> None:
 def _table(*left: str, right: Sequence[str] = ()) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in left:
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for name in right:
         table.add_column(name, justify="right")
     return table
