@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from siftline.application import Application
 
 _HOMES = {
-    "Application": "siftline.application",
+    "Application": "siftline.schema.builder",
+    "Component": "siftline.schema.builder",
+    "Field": "siftline.schema.builder",
+    "Phase": "siftline.schema.builder",
+    "RankProfile": "siftline.schema.builder",
+    "Schema": "siftline.schema.builder",
+    "Hnsw": "siftline.schema.definition",
+    "OnnxModel": "siftline.schema.definition",
+    "SparseQuery": "siftline.schema.package",
     "FeedReport": "siftline.engine",
     "Hit": "siftline.respond.hits",
     "Result": "siftline.respond.hits",

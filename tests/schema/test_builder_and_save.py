@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import siftline
 import tensor_strategies
 from siftline.errors import PackageError
 from siftline.schema import builder, write
@@ -130,6 +131,11 @@ def books() -> Package:
 
 def test_builder_makes_what_the_reader_makes() -> None:
     assert books().schema() == parse_schema(BOOKS)
+
+
+def test_builder_is_the_librarys_front() -> None:
+    for name in ("Application", "Component", "Field", "Phase", "RankProfile", "Schema"):
+        assert getattr(siftline, name) is getattr(builder, name)
 
 
 def test_saved_package_reads_back_equal(tmp_path: Path) -> None:
@@ -386,7 +392,7 @@ def schemas(draw: st.DrawFn, name: str) -> Schema:
         aliases=("other",),
     )
     summary = DocumentSummary("short", {"x": "made", "made": "made"}, ("default",), True, True)
-    inner = RankProfile("outer.inner", ("outer", "default"))
+    inner = RankProfile("outer.inner", ("outer",))
     profiles = draw(named(st.sampled_from(["outer", "p-2"]), profile))
     if "outer" in profiles and draw(st.booleans()):
         profiles = {**profiles, "outer.inner": inner}

@@ -119,8 +119,11 @@ def test_hostile_text_is_refused_quickly(text: str) -> None:
     [
         lambda: parse_services("<a>" * 5000 + "</a>" * 5000),
         lambda: parse_settings("a = " + "[" * 20000),
+        lambda: parse_profiles(
+            "rank-profile p { inputs { query(q) tensor(x[2]): " + "[" * 5000 + "]" * 5000 + " } }"
+        ),
     ],
-    ids=["xml", "toml"],
+    ids=["xml", "toml", "literal"],
 )
 def test_deep_nesting_is_refused(read_: Callable[[], object]) -> None:
     with pytest.raises(PackageError):

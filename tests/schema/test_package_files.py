@@ -282,6 +282,17 @@ def test_whole_package(folder: Path) -> None:
     assert list(package.query_profiles) == ["default"]
 
 
+def test_query_profile_types_may_only_be_empty(folder: Path) -> None:
+    path = "search/query-profiles/types/root.xml"
+    write(folder, path, '<query-profile-type id="root" inherits="native"/>')
+    read_package(folder)
+    write(
+        folder, path, '<query-profile-type id="r"><field name="x" type="y"/></query-profile-type>'
+    )
+    with pytest.raises(PackageError, match="'x' of a query profile type is not supported"):
+        read_package(folder)
+
+
 def test_legacy_folder_and_included_services(folder: Path) -> None:
     (folder / "schemas").rename(folder / "searchdefinitions")
     text = SERVICES.replace("<container", "<preprocess:include file='more.xml'/><container", 1)

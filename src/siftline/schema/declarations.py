@@ -118,6 +118,8 @@ def _value(entry: _Entry, type_: TensorType | None, what: str) -> Tensor | float
         return float(text)
     except UsageError as error:
         raise PackageError(f"{what} '{entry.name}': {error.message}", entry.place) from None
+    except RecursionError:
+        raise PackageError(f"{what} '{entry.name}' nests too deep", entry.place) from None
     except ValueError:
         raise PackageError(
             f"{what} '{entry.name}' needs a tensor type for the value {text[:40]}", entry.place

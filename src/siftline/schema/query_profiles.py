@@ -37,6 +37,18 @@ def parse_query_profile(text: str, file: str | None = None) -> QueryProfile:
     )
 
 
+def check_query_profile_type(text: str, file: str | None = None) -> None:
+    """PackageError if the type in `text` declares anything; an empty one means nothing."""
+    root = parse_xml(text, file)
+    for child in root.children:
+        if child.tag not in ("match", "strict"):
+            name = child.attributes.get("name", child.tag)
+            child.fail(
+                f"'{name}' of a query profile type is not supported; declare inputs in the rank "
+                "profile and delete it here"
+            )
+
+
 def _field(element: XmlElement, fields: dict[str, str], fixed: set[str]) -> None:
     if element.tag in ("dimensions", "query-profile", "description"):
         if element.tag == "description":

@@ -11,7 +11,7 @@ from siftline.schema.definition import Schema
 from siftline.schema.files import PackageFiles, read_text
 from siftline.schema.nearest import nearest
 from siftline.schema.package import Package, QueryProfile, Services, Settings
-from siftline.schema.query_profiles import parse_query_profile
+from siftline.schema.query_profiles import check_query_profile_type, parse_query_profile
 from siftline.schema.sd import parse_profiles, parse_schema
 from siftline.schema.services import parse_services
 from siftline.schema.settings import FILE, parse_settings
@@ -93,6 +93,8 @@ def _with_profiles(schema: Schema, profiles: Path, folder: Path) -> Schema:
 
 def _query_profiles(folder: Path) -> dict[str, QueryProfile]:
     profiles: dict[str, QueryProfile] = {}
+    for path in sorted((folder / QUERY_PROFILES / "types").glob("*.xml")):
+        check_query_profile_type(read_text(path), path.relative_to(folder).as_posix())
     for path in sorted((folder / QUERY_PROFILES).glob("*.xml")):
         file = path.relative_to(folder).as_posix()
         profile = parse_query_profile(read_text(path), file)

@@ -9,7 +9,6 @@ from xml.parsers import expat
 
 from siftline.errors import PackageError, Place
 
-
 #: levels of elements that a file may have
 DEEPEST = 64
 
