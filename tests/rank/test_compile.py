@@ -218,11 +218,25 @@ def test_maxsim_of_packed_bits_as_in_the_specification() -> None:
         ("sum(qv * dv)", "kernel dense_dot"),
         ("sum(dv * qv, x)", "kernel dense_dot"),
         ("sum(dv * dv)", "vectorised"),
-        ("sum(ds * ds)", "per document"),
+        ("sum(ds * ds)", "vectorised"),
+        ("sum(ds * dt)", "per document"),
+        ("sum(qs - ds)", "vectorised"),
+        ("sum(ds - qs)", "vectorised"),
+        ("qk - dm", "vectorised"),
+        ("qk * ds", "per document"),
         ("sum(qs * qs)", "once"),
         ("sum(reduce(sum(qv * dm, x), max, k))", "kernel maxsim"),
         ("reduce(sum(qv * dm, x), max, k)", "kernel maxsim"),
-        ("reduce(sum(qm * dm, x), max, k)", "as written"),
+        ("reduce(sum(qm * dm, x), max, k)", "kernel maxima"),
+        ("reduce(sum(dm * qj, x), max, k)", "kernel maxima"),
+        ("sum(reduce(sum(qk * dm, x), max, k))", "as written"),
+        ("sum(reduce(sum(qm * dm, x), max, k) * 2, j)", "vectorised"),
+        ("sum(ds * 2 + dn)", "vectorised"),
+        ("dn - ds", "vectorised"),
+        ("sum(dm * dv, x)", "vectorised"),
+        ("max(dm * qv, k)", "vectorised"),
+        ("dm * qj", "per document"),
+        ("median(dm)", "vectorised"),
     ],
 )
 def test_explain_tells_the_way(text: str, way: str) -> None:
@@ -233,6 +247,10 @@ def test_explain_tells_the_way(text: str, way: str) -> None:
         dv="tensor<float>(x[2]):[3,4];[5,6]",
         dm="tensor<float>(k{},x[2]):{a:[3,4]};{b:[1,1],c:[0,2]}",
         qm="tensor<float>(j{},x[2]):{a:[3,4]}",
+        qj="tensor(j[2],x[2]):[1,2,3,4]",
+        qk="tensor<float>(k{},x[2]):{b:[3,4]}",
+        dn="tensor():1;2",
+        dt="tensor<float>(t{}):{b:2,d:9};{a:1,c:4}",
     )
     node = parse_expression(text)
     step = compile_expression(node).explain(source)[-1]

@@ -55,6 +55,18 @@ def test_blocks_do_not_show(width: int) -> None:
     assert got[-2] == 0.0
 
 
+@given(COUNTS, st.integers(0, 4), st.integers(0, 2**32 - 1))
+def test_maxima_sum_to_maxsim(counts: list[int], width: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    offsets = offsets_of(counts)
+    query = random.integers(-8, 9, (width, 3)).astype(np.float32) / 4
+    rows = random.integers(-8, 9, (int(offsets[-1]), 3)).astype(np.float32)
+    best = kernels.maxima(query, offsets, rows)
+    assert best.shape == (len(counts), width)
+    want = kernels.maxsim_numpy(query, offsets, rows)
+    assert best.sum(axis=1, dtype=np.float64).tolist() == want.tolist()
+
+
 def test_maxsim_by_hand() -> None:
     query = np.array([[1, 0], [0, 1]], np.float32)
     rows = np.array([[1, 2], [3, 0], [-1, -1]], np.float32)

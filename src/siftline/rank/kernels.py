@@ -68,6 +68,25 @@ def _padded_columns(query: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(padded.reshape(panels, tile.WIDTH, -1).transpose(0, 2, 1))
 
 
+def maxima(query: np.ndarray, offsets: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """MaxSim before its sum: `best_iq = max_t query[q] · rows[t]`.
+
+    Arguments as of `maxsim`. Returns `(n, q)` of the wider float type of the two; a document
+    without tokens has zeros.
+    """
+    dtype = np.float64 if np.float64 in (query.dtype, rows.dtype) else np.float32
+    best = np.zeros((len(offsets) - 1, len(query)), dtype)
+    columns = np.ascontiguousarray(query.T, dtype=dtype)
+    for start, stop in _blocks(offsets):
+        first = offsets[start]
+        tokens: np.ndarray = np.ascontiguousarray(rows[first : offsets[stop]], dtype=dtype)
+        filled = start + np.flatnonzero(np.diff(offsets[start : stop + 1]))
+        if len(filled):
+            similarity = np.matmul(tokens, columns)
+            best[filled] = np.maximum.reduceat(similarity, offsets[filled] - first, axis=0)
+    return best
+
+
 def maxsim_numpy(query: np.ndarray, offsets: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The twin of `maxsim`, in double precision."""
     scores = np.zeros(len(offsets) - 1)

@@ -16,6 +16,7 @@ from siftline.rank.cells import (
     lambda_function,
 )
 from siftline.rank.expand import COMPOSITES, expand
+from siftline.rank.flat import Flat, join_flat, map_flat, reduce_flat
 from siftline.rank.instructions import Action, Instructions, Run
 from siftline.rank.interpret import (
     condition_holds,
@@ -111,6 +112,8 @@ def _lift_map(value: Value, count: int, function: CellFunction) -> tuple[Value, 
     def dense(operand: Dense) -> Dense:
         return algebra.map_type(operand[0]), algebra.map_cells(*operand, function)
 
+    if isinstance(value, Flat):
+        return map_flat(value, function), VECTORISED
     return lift([value], count, lambda t: algebra.map_(t, function), dense)
 
 
@@ -119,7 +122,19 @@ def _lift_join(values: Sequence[Value], count: int, function: CellFunction) -> t
         result = algebra.join_type(left[0], right[0])
         return result, algebra.join_cells(left, right, result, function)
 
+    if any(isinstance(value, Flat) for value in values):
+        sides = [_side(value) for value in values]
+        if sides[0] is not None and sides[1] is not None:
+            joined = join_flat(sides[0], sides[1], function)
+            if joined is not None:
+                return joined, VECTORISED
     return lift(values, count, lambda a, b: algebra.join(a, b, function), dense)
+
+
+def _side(value: Value) -> Flat | Tensor | Dense | None:
+    """An operand of `join_flat`, if it is one."""
+    view = dense_view(value)
+    return view if view or not isinstance(value, (Flat, Tensor)) else value
 
 
 def _lift_reduce(
@@ -129,6 +144,8 @@ def _lift_reduce(
         cells = algebra.reduce_cells(*operand, aggregator, dimensions)
         return algebra.reduce_type(operand[0], dimensions), cells
 
+    if isinstance(value, Flat):
+        return reduce_flat(value, aggregator, dimensions), VECTORISED
     return lift([value], count, lambda t: algebra.reduce(t, aggregator, dimensions), dense)
 
 

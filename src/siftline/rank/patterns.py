@@ -19,7 +19,7 @@ import numpy as np
 from siftline.rank import kernels
 from siftline.rank.nodes import Binary, Call, Join, Node, Reduce, Reference, UnpackBits
 from siftline.rank.values import Value
-from siftline.tensor.algebra import widened
+from siftline.tensor.algebra import decayed, widened
 from siftline.tensor.batch import DenseBatch, RaggedBatch, SparseBatch
 from siftline.tensor.tensor import Tensor
 from siftline.tensor.types import TensorType
@@ -104,17 +104,24 @@ def run_maxsim(pattern: MaxSim, left: Value, right: Value) -> tuple[Value, str] 
         (left, right, pattern.unpacked[1], not pattern.unpacked[0]),
         (right, left, pattern.unpacked[0], not pattern.unpacked[1]),
     ):
-        if isinstance(query, Tensor) and isinstance(documents, RaggedBatch) and plain:
-            matrix = _query_matrix(pattern, query, documents.type, 8 if packed else 1)
-            if matrix is None:
-                return None
-            if not packed:
-                scores = kernels.maxsim(matrix, documents.offsets, documents.rows)
-                return scores, "kernel maxsim"
-            if documents.type.cell == "int8":
-                scores = kernels.maxsim_bits(matrix, documents.offsets, documents.rows)
-                return scores, "kernel maxsim_bits"
+        if not (isinstance(query, Tensor) and isinstance(documents, RaggedBatch) and plain):
+            continue
+        matrix = _query_matrix(pattern, query, documents.type, 8 if packed else 1)
+        if matrix is None or (packed and documents.type.cell != "int8"):
+            return None
+        others = _others(pattern, query)
+        if pattern.outer is None and others:
+            return _best_of_each(query, others[0], matrix, documents, packed), "kernel maxima"
+        if packed:
+            scores = kernels.maxsim_bits(matrix, documents.offsets, documents.rows)
+            return scores, "kernel maxsim_bits"
+        return kernels.maxsim(matrix, documents.offsets, documents.rows), "kernel maxsim"
     return None
+
+
+def _others(pattern: MaxSim, query: Tensor) -> list[str]:
+    """The query's dimensions besides the inner one."""
+    return [d.name for d in query.type.dimensions if d.name not in pattern.inner]
 
 
 def _query_matrix(
@@ -123,22 +130,40 @@ def _query_matrix(
     """The query `(q, d)` of floats, if all dimensions are as MaxSim needs them.
 
     The documents have the token dimension and the inner one, the query the inner one and at most
-    one other, which the last sum covers.
+    one other, which the last sum covers if there is one.
     """
     if documents.mapped != (pattern.tokens,) or documents.indexed != pattern.inner:
         return None
-    names = [d.name for d in query.type.dimensions]
-    others = [name for name in names if name != pattern.inner[0]]
-    if pattern.inner[0] not in query.type.indexed or pattern.tokens in names:
+    others = _others(pattern, query)
+    if len(others) > 1 or (pattern.outer and list(pattern.outer) != others):
         return None
-    summed = [] if pattern.outer is None else list(pattern.outer or others)
-    if summed != others or len(others) > 1:
+    if pattern.inner[0] not in query.type.indexed or pattern.tokens in others:
         return None
     axis = 1 + query.type.indexed.index(pattern.inner[0])
     if query.cells.shape[axis] != documents.shape[0] * widening:
         return None
     cells = np.moveaxis(query.cells, axis, -1)
     return widened(cells.reshape(-1, cells.shape[-1]))
+
+
+def _best_of_each(
+    query: Tensor, dimension: str, matrix: np.ndarray, documents: RaggedBatch, packed: bool
+) -> Value:
+    """The maxima of a MaxSim without its sum, a tensor over the query's other dimension."""
+    rows = kernels.unpacked(documents.rows) if packed else documents.rows
+    best = kernels.maxima(matrix, documents.offsets, rows)
+    kept = tuple(d for d in query.type.dimensions if d.name == dimension)
+    type_ = TensorType(decayed(query.type, documents.type), kept)
+    if not type_.mapped:
+        return DenseBatch(type_, best.astype(type_.dtype), np.ones(len(best), bool))
+    filled = np.diff(documents.offsets) > 0
+    width = len(query.labels)
+    indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(filled * width)])
+    tokens = np.tile(np.arange(width, dtype=np.int32), int(filled.sum()))
+    vocabulary = tuple(label for (label,) in query.labels)
+    return SparseBatch(
+        type_, indptr, tokens, best[filled].reshape(-1).astype(type_.dtype), vocabulary
+    )
 
 
 def run_dot(dimensions: Sequence[str], left: Value, right: Value) -> tuple[Value, str] | None:

@@ -140,6 +140,8 @@ def checked(value: Value, count: int, name: str) -> Value:
         return value
     if len(value) != count:
         raise QueryError(f"feature {name} has {len(value)} values for {count} documents")
+    if isinstance(value, DenseBatch) and not value.type.dimensions:
+        value = value.values
     if isinstance(value, np.ndarray):
         return value.astype(np.float64, copy=False)
     if isinstance(value, (DenseBatch, SparseBatch, RaggedBatch, TensorBatch)):

@@ -155,7 +155,7 @@ def reduce(tensor: Tensor, aggregator: str, dimensions: Sequence[str] = ()) -> T
     axes = _reduced_axes(tensor.type, result)
     kept = [i for i, name in enumerate(tensor.type.mapped) if name in result.mapped]
     labels, groups = _group(tensor.labels, kept)
-    cells = _reduce_groups(tensor.cells.astype(np.float64), groups, len(labels), axes, aggregator)
+    cells = reduce_groups(tensor.cells.astype(np.float64), groups, len(labels), axes, aggregator)
     with np.errstate(all="ignore"):
         return Tensor(result, labels, cells.astype(result.dtype))
 
@@ -167,9 +167,34 @@ def reduce_cells(
     result = reduce_type(type_, dimensions)
     axes = _reduced_axes(type_, result)
     groups = np.arange(len(cells))
-    reduced = _reduce_groups(cells.astype(np.float64), groups, len(cells), axes, aggregator)
+    reduced = reduce_groups(cells.astype(np.float64), groups, len(cells), axes, aggregator)
     with np.errstate(all="ignore"):
         return reduced.astype(result.dtype)
+
+
+def reduce_groups(
+    cells: np.ndarray, groups: np.ndarray, count: int, axes: tuple[int, ...], aggregator: str
+) -> np.ndarray:
+    """Aggregate the blocks of each group, and the axes, of double cells `(m, …)`.
+
+    groups `(m,)` int64 in 0 … count-1, none of them empty. Returns double `(count, …)`.
+    """
+    with np.errstate(all="ignore"):
+        if aggregator == "median":
+            return _medians(cells, groups, count, axes)
+        width = int(np.prod([cells.shape[axis] for axis in axes], dtype=np.int64))
+        sizes = np.bincount(groups, minlength=count) * float(width)
+        remaining = tuple(n for i, n in enumerate(cells.shape[1:], 1) if i not in axes)
+        sizes = sizes.reshape(-1, *(1 for _ in remaining))
+        if aggregator == "count":
+            return np.broadcast_to(sizes, (count, *remaining))
+        ufunc = _UFUNCS[aggregator]
+        reduced = ufunc.reduce(cells, axis=axes) if axes else cells
+        if count != len(cells):
+            order = np.argsort(groups, kind="stable")
+            starts = np.searchsorted(groups[order], np.arange(count))
+            reduced = ufunc.reduceat(reduced[order], starts, axis=0)
+        return reduced / sizes if aggregator == "avg" else reduced
 
 
 def widened(cells: np.ndarray) -> np.ndarray:
@@ -237,28 +262,6 @@ def _group(
     found: dict[Address, int] = {}
     groups = [found.setdefault(tuple(a[i] for i in kept), len(found)) for a in labels]
     return tuple(found), np.array(groups, np.int64)
-
-
-def _reduce_groups(
-    cells: np.ndarray, groups: np.ndarray, count: int, axes: tuple[int, ...], aggregator: str
-) -> np.ndarray:
-    """Aggregate blocks of a group and the axes; cells double `(m, …)`, result `(count, …)`."""
-    with np.errstate(all="ignore"):
-        if aggregator == "median":
-            return _medians(cells, groups, count, axes)
-        width = int(np.prod([cells.shape[axis] for axis in axes], dtype=np.int64))
-        sizes = np.bincount(groups, minlength=count) * float(width)
-        remaining = tuple(n for i, n in enumerate(cells.shape[1:], 1) if i not in axes)
-        sizes = sizes.reshape(-1, *(1 for _ in remaining))
-        if aggregator == "count":
-            return np.broadcast_to(sizes, (count, *remaining))
-        ufunc = _UFUNCS[aggregator]
-        reduced = ufunc.reduce(cells, axis=axes) if axes else cells
-        if count != len(cells):
-            order = np.argsort(groups, kind="stable")
-            starts = np.searchsorted(groups[order], np.arange(count))
-            reduced = ufunc.reduceat(reduced[order], starts, axis=0)
-        return reduced / sizes if aggregator == "avg" else reduced
 
 
 def _medians(

@@ -283,7 +283,7 @@ def _shared_vocabulary(batches: Sequence[SparseBatch]) -> tuple[Sequence[str], l
 def _concatenate_ragged(batches: Sequence[RaggedBatch]) -> RaggedBatch:
     labels: list[str] | None = None
     if any(batch.labels is not None for batch in batches):
-        labels = [label for batch in batches for label in _block_labels(batch)]
+        labels = [label for batch in batches for label in block_labels(batch)]
     return RaggedBatch(
         batches[0].type,
         _chain_offsets([batch.offsets for batch in batches]),
@@ -292,7 +292,10 @@ def _concatenate_ragged(batches: Sequence[RaggedBatch]) -> RaggedBatch:
     )
 
 
-def _block_labels(batch: RaggedBatch) -> Sequence[str]:
+def block_labels(batch: SparseBatch | RaggedBatch) -> Sequence[str]:
+    """The label of every block of a batch, document after document."""
+    if isinstance(batch, SparseBatch):
+        return [batch.vocabulary[token] for token in batch.tokens.tolist()]
     if batch.labels is not None:
         return batch.labels
     counts = np.diff(batch.offsets)
