@@ -164,10 +164,12 @@ def _pairs(run: Run, terms: Sequence[SearchTerm]) -> Iterator[tuple[int, int, fl
 def nearest_after(first: Occurrences, second: Occurrences) -> np.ndarray:
     """Least distance from a `first` to a later `second` in each hit, float64; else inf."""
     rows = first.rows
+    distance = np.full(len(first.offsets) - 1, np.inf)
+    if not len(first.positions) or not len(second.positions):
+        return distance
     sought = (rows << 32) | first.positions
     held = (second.rows << 32) | second.positions
     places = np.searchsorted(held, sought, side="right")
-    distance = np.full(len(first.offsets) - 1, np.inf)
     inside = places < len(held)
     gaps = held[places[inside]] - sought[inside]
     same = held[places[inside]] >> 32 == rows[inside]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from siftline.index.snapshot import Snapshot
+from siftline.match.bm25 import ScoredTerm, scored_terms
 from siftline.match.prepare import Prepared
 from siftline.rank.features.columns import Columns
 from siftline.rank.features.names import canonical
@@ -21,6 +23,8 @@ from siftline.schema.definition import Schema
 if TYPE_CHECKING:
     from siftline.rank.plan import Plan
 
+T = TypeVar("T")
+
 
 @dataclass(eq=False)
 class Run:
@@ -28,6 +32,7 @@ class Run:
 
     documents: all candidates, int64 `(n,)` ascending; a row is a position in it. columns: the
     feature values known so far. started: the query's time, seconds since the epoch.
+    significances: of terms without their own, by the term's identity.
     """
 
     plan: Plan
@@ -36,6 +41,13 @@ class Run:
     documents: np.ndarray
     columns: Columns = field(default_factory=Columns)
     started: float = field(default_factory=time.time)
+    significances: dict[int, float] = field(default_factory=dict)
+
+    @cached_property
+    def scored_terms(self) -> list[ScoredTerm]:
+        """The query's ranked terms in each of their text fields, with their part of bm25."""
+        ranked = [term for term in self.prepared.terms if term.ranked]
+        return scored_terms(self.snapshot, self.prepared, ranked)
 
     @property
     def schema(self) -> Schema:
@@ -72,6 +84,7 @@ class HitFeatures:
         self.count = len(rows)
         self.arriving = arriving
         self._own: dict[str, Value] = {}
+        self._kept: dict[str, Any] = {}
 
     def feature(self, reference: Reference) -> Value:
         """The values of a feature or function for every hit of the selection."""
@@ -85,6 +98,13 @@ class HitFeatures:
     def keep(self, name: str, compute: Callable[[HitFeatures], Value]) -> Value:
         """The column of that name, computed for the hits of the selection that lack it."""
         return self.run.columns.get(name, self.rows, lambda rows: compute(self._of(rows)))
+
+    def once(self, name: str, compute: Callable[[], T]) -> T:
+        """What `compute` gives, kept as long as this selection; for values that are no columns."""
+        if name not in self._kept:
+            self._kept[name] = compute()
+        found: T = self._kept[name]
+        return found
 
     def take(self, positions: np.ndarray) -> HitFeatures:
         """The hits at the given positions of this selection, in that order."""

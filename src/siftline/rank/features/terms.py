@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +26,7 @@ CONNECTEDNESS = 0.1
 LEAST_RATIO = 1e-6
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Occurrences:
     """Where a term stands in a field of n hits: hit i has `positions[offsets[i]:offsets[i+1]]`.
 
@@ -35,17 +36,17 @@ class Occurrences:
     offsets: np.ndarray
     positions: np.ndarray
 
-    @property
+    @cached_property
     def counts(self) -> np.ndarray:
         """Occurrences in each hit, int64 `(n,)`."""
         return np.diff(self.offsets)
 
-    @property
+    @cached_property
     def rows(self) -> np.ndarray:
         """The hit of each position, int64."""
         return np.repeat(np.arange(len(self.offsets) - 1), self.counts)
 
-    @property
+    @cached_property
     def first(self) -> np.ndarray:
         """The first position in each hit, int64 `(n,)`; -1 where there is none."""
         found = np.full(len(self.offsets) - 1, -1, np.int64)
@@ -99,6 +100,11 @@ def lengths(hits: HitFeatures, field: str) -> np.ndarray:
 
 def occurrences(hits: HitFeatures, field: str, tokens: Sequence[str]) -> Occurrences:
     """Where a word stands, or a phrase begins, in the field."""
+    name = f"occurrences in {field} of {' '.join(tokens)}"
+    return hits.once(name, lambda: _occurrences(hits, field, tokens))
+
+
+def _occurrences(hits: HitFeatures, field: str, tokens: Sequence[str]) -> Occurrences:
     keys: np.ndarray | None = None
     for place, token in enumerate(tokens):
         own = _keys(hits, field, token) - place
@@ -140,6 +146,13 @@ def significance(run: Run, term: SearchTerm) -> float:
     """The term's own, else `0.5 + 0.5 ln(share) / ln(1e-6)` of the share of documents with it."""
     if term.significance is not None:
         return float(term.significance)
+    key = id(term)
+    if key not in run.significances:
+        run.significances[key] = _significance(run, term)
+    return run.significances[key]
+
+
+def _significance(run: Run, term: SearchTerm) -> float:
     share = document_frequency(run.snapshot, run.prepared, term) / max(
         run.snapshot.document_count, 1
     )

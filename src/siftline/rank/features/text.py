@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from siftline.errors import PackageError
-from siftline.match.bm25 import scored_terms
 from siftline.rank.features.names import exact_arguments, only_argument, whole_number
 from siftline.rank.features.scope import Scope
 from siftline.rank.features.source import HitFeatures
@@ -37,7 +36,7 @@ def bm25(hits: HitFeatures, reference: Reference) -> Value:
     run = hits.run
     name = run.plan.scope.field(only_argument(reference)).name
     scores = np.zeros(hits.count)
-    for term in scored_terms(run.snapshot, run.prepared, terms_on(run, name)):
+    for term in run.scored_terms:
         if term.field != name:
             continue
         tf = frequencies(hits, name, term.tokens, term.near)
