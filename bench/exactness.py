@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import siftline
-from siftline.application import default_data
+from siftline.application import Application, default_data
 from siftline.evaluate.judgments import Collection, read_collection
 
 DEPTH = 100
@@ -46,7 +46,7 @@ def main() -> int:
     return 0 if all(same) and recall >= RECALL else 1
 
 
-def report_exact(app: siftline.Application, collection: Collection, name: str) -> bool:
+def report_exact(app: Application, collection: Collection, name: str) -> bool:
     """Whether the pruned top 100 equals the exhaustive one for every query."""
     equal = hits = 0
     for text in collection.queries.values():
@@ -65,7 +65,7 @@ def top(result: siftline.Result) -> list[tuple[str, float]]:
     return [(hit.id, hit.relevance) for hit in result]
 
 
-def graph_recall(app: siftline.Application, collection: Collection) -> float:
+def graph_recall(app: Application, collection: Collection) -> float:
     """Mean share of the exact top 10 that the graph finds."""
     found = total = 0
     for text in collection.queries.values():

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 import siftline
+from siftline.application import Application
 from siftline.respond.hits import Hit, Result
 from siftline.respond.terminal import format_number, trace_table
 from siftline.terminal import feed_with_progress, show_feed_report, steps
@@ -68,7 +69,7 @@ def fetch_models(console: Console) -> None:
                 pull(name, progress=progress)
 
 
-def ask(app: siftline.Application, console: Console, question: str) -> bool:
+def ask(app: Application, console: Console, question: str) -> bool:
     """One question in three phases; whether it was answered."""
     result = app.query(
         query=question, ranking="three-phase", hits=24, timeout=60, **{"trace.level": 1}

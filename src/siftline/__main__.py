@@ -198,12 +198,14 @@ def evaluate(
 ) -> None:
     """Feed a BEIR collection if needed and measure every profile on it."""
     from siftline.experiment import evaluate_package
-    from siftline.terminal import show_evaluation, standard_error, steps
+    from siftline.terminal import draw_evaluation, show_evaluation, standard_error, steps
 
     with steps(standard_error()) as progress:
         comparison = evaluate_package(
             package, data, split, profiles=profiles or (), index=index, out=out, progress=progress
         )
+    if out is not None:
+        draw_evaluation(comparison, out / "quality.png")
     show_evaluation(comparison, as_json=as_json)
 
 

@@ -55,8 +55,7 @@ def evaluate_package(
     """Every profile's figures on a split of a BEIR folder; feeds the corpus where needed.
 
     profiles: query profiles or rank profiles, all query profiles where none is given. out: folder
-    that gets a TREC and an MS MARCO run file for each profile, and `quality.png` if the plot
-    extra is installed.
+    that gets a TREC and an MS MARCO run file for each profile.
     """
     collection = read_collection(data, split)
     with collection_index(package, data, index, progress) as application:

@@ -25,7 +25,9 @@ from rich.table import Table
 
 from siftline.application import Application
 from siftline.engine import FeedReport
+from siftline.errors import MissingExtraError
 from siftline.evaluate.compare import HEADINGS, Comparison, notes, rows, to_json
+from siftline.evaluate.plot import plot_quality
 from siftline.experiment import Progress as Steps
 from siftline.experiment import WeightTuning
 from siftline.model.convert.export import export
@@ -216,6 +218,16 @@ def show_evaluation(comparison: Comparison, *, as_json: bool = False) -> None:
     console.print(table)
     for note in notes(comparison):
         console.print(note, style="dim", markup=False)
+
+
+def draw_evaluation(comparison: Comparison, path: Path) -> None:
+    """Draw quality against latency; says on standard error where it is, or what it lacks."""
+    try:
+        plot_quality(comparison, path)
+    except MissingExtraError as error:
+        standard_error().print(f"no plot: {error}", markup=False)
+    else:
+        standard_error().print(f"plot: {path}", markup=False, soft_wrap=True)
 
 
 def show_tuning(tuning: WeightTuning, *, as_json: bool = False) -> None:

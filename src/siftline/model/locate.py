@@ -21,6 +21,9 @@ ELEMENT_FILES = {
     "model": "tokenizer.json",
 }
 
+#: The file of a catalogue entry that a file of the package of that kind stands for.
+_SUFFIX_FILES = {".onnx": "model.onnx", ".json": "tokenizer.json", ".txt": "vocab.txt"}
+
 
 class ModelFiles:
     """The model files of one package; `fetcher` gives a catalogue entry's folder."""
@@ -37,9 +40,9 @@ class ModelFiles:
             return inside
         for prefix, name in self._sources.items():
             rest = file.removeprefix(prefix)
-            if rest == file or (rest and not rest.startswith("/")):
+            if rest == file or not (rest.startswith("/") or (not rest and _kind(file))):
                 continue
-            return self._of_catalogue(name, rest.lstrip("/") or Path(file).name)
+            return self._of_catalogue(name, rest.lstrip("/") or _SUFFIX_FILES[Path(file).suffix])
         raise PackageError(
             f"model file '{file}' is not in the package; put it there, or name a catalogue entry "
             f'for it under [models] in ext/siftline.toml: "{Path(file).parent}" = "NAME"',
@@ -70,3 +73,7 @@ class ModelFiles:
         if not path.is_file():
             raise ModelError(f"model '{name}' has no file '{file}' (looked for {path})")
         return path
+
+
+def _kind(file: str) -> bool:
+    return Path(file).suffix in _SUFFIX_FILES
