@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -289,7 +290,7 @@ def main() -> None:
         app()
     except SiftlineError as error:
         if _Verbosity.traceback:
-            raise
+            traceback.print_exception(error)
         typer.echo(f"siftline: {error}", err=True)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except KeyboardInterrupt:
