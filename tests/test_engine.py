@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ SCHEMA = """schema fruit {
 }
 """
 
-FRUIT = [
+FRUIT: list[dict[str, Any]] = [
     {"_id": "1", "title": "red apple", "price": 3, "tags": ["a", "b"], "vec": [1, 0]},
     {"_id": "2", "title": "green apple pie", "price": 5, "vec": [0.6, 0.8]},
     {"_id": "3", "title": "blue sky", "vec": [0, 1]},
@@ -131,7 +132,10 @@ def test_feeding_the_same_again_encodes_nothing(app: Application) -> None:
 
 
 def test_an_update_changes_one_field_and_keeps_the_others(app: Application) -> None:
-    change = {"update": "id:fruit:fruit::1", "fields": {"title": {"assign": "yellow pear"}}}
+    change: dict[str, Any] = {
+        "update": "id:fruit:fruit::1",
+        "fields": {"title": {"assign": "yellow pear"}},
+    }
     assert app.feed([change]).updated == 1
     assert names(app.query(query="pear", ranking="text")) == ["1"]
     assert names(app.query(query="apple", ranking="text")) == ["2"]
