@@ -279,6 +279,26 @@ def test_damaged_segments_are_built_again(
     assert not caplog.text
 
 
+def test_a_store_that_is_none_is_refused(tmp_path: Path) -> None:
+    with opened(tmp_path) as index:
+        index.write(title_encoded({"id:t:doc::1": "red"}))
+    data = tmp_path / "store" / "data.mdb"
+    whole = data.read_bytes()
+    data.write_bytes(b"x" * len(whole))
+    for read_only in (False, True):
+        with pytest.raises(StoreError, match="cannot open the documents of"):
+            opened(tmp_path, read_only=read_only)
+    data.write_bytes(whole)
+    with opened(tmp_path) as index:
+        assert index.get("id:t:doc::1") == {"title": "red"}
+
+
+def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot create"):
+        opened(tmp_path / "file")
+
+
 def test_stale_files_are_removed_and_old_snapshots_stay_readable(tmp_path: Path) -> None:
     with opened(tmp_path) as index:
         for n in range(3):

@@ -284,7 +284,11 @@ class Store:
             )
         except (lmdb.Error, OSError) as error:
             raise StoreError(f"cannot open the documents of {self.folder}: {error}") from error
-        version = self._read_version(env)
+        try:
+            version = self._read_version(env)
+        except (lmdb.Error, ValueError) as error:
+            env.close()
+            raise StoreError(f"the documents of {self.folder} are damaged: {error}") from error
         if version > STORE_VERSION:
             env.close()
             raise StoreError(
