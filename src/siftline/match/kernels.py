@@ -20,12 +20,12 @@ from numba import njit
 
 #: documents of a window
 WINDOW = 4096
+#: postings of a window from which all its sums are looked at, not those that were touched
+MANY = WINDOW // 8
 #: postings of a block (as in the index's postings)
 BLOCK_BITS = 7
 #: relative room for sums of bounds; sums of n terms err by at most n · 1.2e-16
 SLACK = 1.0 + 1e-9
-
-_LAST = np.iinfo(np.int64).max
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -94,27 +94,41 @@ def seek(documents: np.ndarray, at: int, end: int, wanted: int) -> int:
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def window_bound(
-    documents: np.ndarray,
-    span: tuple[Any, ...],
-    at: int,
-    high: int,
-    bounds: np.ndarray,
-) -> float:
-    """The largest block bound from place `at` up to documents below `high`.
+    documents: np.ndarray, span: tuple[Any, ...], at: int, high: int, bounds: np.ndarray
+) -> tuple[float, int]:
+    """The largest block bound from place `at` up to documents below `high`, and how many postings.
 
-    span: the list's first place, its end and its first block in `bounds`.
+    span: the list's first place, its end and its first block in `bounds`. The number is of whole
+    blocks, so it is an estimate.
     """
     start, end, first_block = span
     if at >= end or documents[at] >= high:
-        return 0.0
+        return 0.0, 0
     block = (at - start) >> BLOCK_BITS
     largest = bounds[first_block + block]
     following = start + ((block + 1) << BLOCK_BITS)
+    blocks = 1
     while following < end and documents[following] < high:
         block += 1
+        blocks += 1
         largest = max(largest, bounds[first_block + block])
         following += 1 << BLOCK_BITS
-    return float(largest)
+    return largest, blocks << BLOCK_BITS
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def reaching(sums: np.ndarray, least: float, slots: np.ndarray) -> int:
+    """Fill `slots` with the places of `sums` that are not below `least`; gives their number."""
+    count = 0
+    for start in range(0, len(sums), 8):
+        s = sums[start : start + 8]
+        largest = max(max(max(s[0], s[1]), max(s[2], s[3])), max(max(s[4], s[5]), max(s[6], s[7])))
+        if largest >= least:
+            for slot in range(start, start + 8):
+                if sums[slot] >= least:
+                    slots[count] = slot
+                    count += 1
+    return count
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

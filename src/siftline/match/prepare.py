@@ -85,7 +85,7 @@ class Prepared:
 
 def prepare(query: Query, schema: Schema, settings: Settings, profile: RankProfile) -> Prepared:
     """The query's tree bound to the schema; QueryError names an unknown or unsuitable field."""
-    layout = Layout.of(schema, settings)
+    layout = _layout(schema, settings)
     binder = _Binder(query, schema, profile, layout)
     root = binder.bind(query.root)
     leaves = list(_positive(root))
@@ -99,6 +99,20 @@ def prepare(query: Query, schema: Schema, settings: Settings, profile: RankProfi
         layout,
         binder.tensors,
     )
+
+
+_LAYOUTS: dict[tuple[int, int], tuple[Schema, Settings, Layout]] = {}
+
+
+def _layout(schema: Schema, settings: Settings) -> Layout:
+    """The layout, made once for each pair of objects; holding them keeps their identity theirs."""
+    known = _LAYOUTS.get((id(schema), id(settings)))
+    if known is None:
+        if len(_LAYOUTS) >= 64:
+            _LAYOUTS.clear()
+        known = (schema, settings, Layout.of(schema, settings))
+        _LAYOUTS[id(schema), id(settings)] = known
+    return known[2]
 
 
 def _positive(node: Node) -> Iterator[Node]:

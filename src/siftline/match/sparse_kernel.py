@@ -12,11 +12,13 @@ import numpy as np
 from numba import njit
 
 from siftline.match.kernels import (
+    MANY,
     SLACK,
     WINDOW,
     essential_from,
     push,
     rank_lists,
+    reaching,
     seek,
     sparse_weight,
     window_bound,
@@ -45,8 +47,8 @@ def maxscore_sparse(  # noqa: C901 - one loop over windows; parts of it would pa
     best_scores, best_documents, size = heap
     n = len(rows)
     cursor = rows[:, 0].copy()
-    following = cursor.copy()
-    bound, prefix = np.zeros(n), np.zeros(n + 1)
+    following, probe = cursor.copy(), cursor.copy()
+    bound, prefix, expected = np.zeros(n), np.zeros(n + 1), np.zeros(n, np.int64)
     order = np.zeros(n, np.int64)
     sums, seen = np.zeros(WINDOW), np.zeros(WINDOW, np.bool_)
     touched = np.zeros(WINDOW, np.int64)
@@ -61,28 +63,37 @@ def maxscore_sparse(  # noqa: C901 - one loop over windows; parts of it would pa
         threshold = best_scores[0] if size[0] == len(best_scores) else -np.inf
         for j in range(n):
             span = (rows[j, 0], rows[j, 1], rows[j, 2])
-            bound[j] = window_bound(documents, span, cursor[j], high, bounds)
+            bound[j], expected[j] = window_bound(documents, span, cursor[j], high, bounds)
         rank_lists(bound, order, prefix)
         first = essential_from(prefix, threshold)
+        # A bound of 0 reaches only a threshold that is not positive, and then touch tells.
+        dense = threshold > 0.0 and expected[order[first:]].sum() > MANY
         count = 0
         for e in range(first, n):
             j = order[e]
-            end, step = rows[j, 1], steps[j]
-            at = cursor[j]
-            while at < end and documents[at] < high:
-                slot = documents[at] - low
-                if not seen[slot]:
-                    seen[slot] = True
-                    touched[count] = slot
-                    count += 1
-                sums[slot] += step * impacts[at]
-                at += 1
-            following[j] = at
+            step = steps[j]
+            end = seek(documents, cursor[j], rows[j, 1], high)
+            if dense:
+                for at in range(cursor[j], end):
+                    sums[documents[at] - low] += step * impacts[at]
+            else:
+                for at in range(cursor[j], end):
+                    slot = documents[at] - low
+                    if not seen[slot]:
+                        seen[slot] = True
+                        touched[count] = slot
+                        count += 1
+                    sums[slot] += step * impacts[at]
+            following[j] = end
+        if dense:
+            count = reaching(sums, threshold / SLACK - prefix[first], touched)
+        probe[:] = cursor
         for c in range(count):
             slot = touched[c]
             partial = sums[slot]
-            sums[slot] = 0.0
-            seen[slot] = False
+            if not dense:
+                sums[slot] = 0.0
+                seen[slot] = False
             document = low + slot
             if len(allowed) > 0 and not allowed[document]:
                 continue
@@ -90,7 +101,10 @@ def maxscore_sparse(  # noqa: C901 - one loop over windows; parts of it would pa
             while e > 0 and (partial + prefix[e]) * SLACK >= threshold:
                 e -= 1
                 j = order[e]
-                at = seek(documents, cursor[j], rows[j, 1], document)
+                at = probe[j]
+                if at > cursor[j] and documents[at - 1] >= document:
+                    at = cursor[j]  # touched documents are not quite in order
+                at = probe[j] = seek(documents, at, rows[j, 1], document)
                 if at < rows[j, 1] and documents[at] == document:
                     partial += steps[j] * impacts[at]
             if (partial + prefix[e]) * SLACK < threshold:
@@ -98,6 +112,8 @@ def maxscore_sparse(  # noqa: C901 - one loop over windows; parts of it would pa
             score = sparse_weight(forward, document, labels, terms)
             push(best_scores, best_documents, size, (score, base + document))
             threshold = best_scores[0] if size[0] == len(best_scores) else -np.inf
+        if dense:
+            sums[:] = 0.0
         for e in range(n):
             j = order[e]
             cursor[j] = following[j] if e >= first else seek(documents, cursor[j], rows[j, 1], high)

@@ -8,11 +8,13 @@ import numpy as np
 from numba import njit
 
 from siftline.match.kernels import (
+    MANY,
     SLACK,
     WINDOW,
     essential_from,
     push,
     rank_lists,
+    reaching,
     seek,
     window_bound,
 )
@@ -62,8 +64,8 @@ def maxscore_text(  # noqa: C901 - one loop over windows; parts of it would pass
     best_scores, best_documents, size = heap
     n = len(rows)
     cursor = rows[:, 1].copy()
-    following = cursor.copy()
-    bound, prefix = np.zeros(n), np.zeros(n + 1)
+    following, probe = cursor.copy(), cursor.copy()
+    bound, prefix, expected = np.zeros(n), np.zeros(n + 1), np.zeros(n, np.int64)
     order = np.zeros(n, np.int64)
     sums, seen = np.zeros(WINDOW), np.zeros(WINDOW, np.bool_)
     touched = np.zeros(WINDOW, np.int64)
@@ -78,31 +80,37 @@ def maxscore_text(  # noqa: C901 - one loop over windows; parts of it would pass
         threshold = best_scores[0] if size[0] == len(best_scores) else -np.inf
         for j in range(n):
             span = (rows[j, 1], rows[j, 2], first_block[j])
-            bound[j] = window_bound(documents[rows[j, 0]], span, cursor[j], high, bounds)
+            listed = documents[rows[j, 0]]
+            bound[j], expected[j] = window_bound(listed, span, cursor[j], high, bounds)
         rank_lists(bound, order, prefix)
         first = essential_from(prefix, threshold)
+        # A bound of 0 reaches only a threshold that is not positive, and then touch tells.
+        dense = threshold > 0.0 and expected[order[first:]].sum() > MANY
         count = 0
         for e in range(first, n):
             j = order[e]
-            source, end = rows[j, 0], rows[j, 2]
+            source = rows[j, 0]
             listed, tfs, sizes = documents[source], frequencies[source], lengths[rows[j, 3]]
             factor, flat, slope = weights[j, 0], weights[j, 1], weights[j, 2]
-            at = cursor[j]
-            while at < end and listed[at] < high:
+            end = seek(listed, cursor[j], rows[j, 2], high)
+            for at in range(cursor[j], end):
                 slot = listed[at] - low
-                if not seen[slot]:
+                if not dense and not seen[slot]:
                     seen[slot] = True
                     touched[count] = slot
                     count += 1
                 tf = np.float64(tfs[at])
                 sums[slot] += factor * tf / (tf + (flat + slope * sizes[listed[at]]))
-                at += 1
-            following[j] = at
+            following[j] = end
+        if dense:
+            count = reaching(sums, threshold / SLACK - prefix[first], touched)
+        probe[:] = cursor
         for c in range(count):
             slot = touched[c]
             partial = sums[slot]
-            sums[slot] = 0.0
-            seen[slot] = False
+            if not dense:
+                sums[slot] = 0.0
+                seen[slot] = False
             document = low + slot
             if len(allowed) > 0 and not allowed[document]:
                 continue
@@ -112,7 +120,10 @@ def maxscore_text(  # noqa: C901 - one loop over windows; parts of it would pass
                 j = order[e]
                 source = rows[j, 0]
                 listed = documents[source]
-                at = seek(listed, cursor[j], rows[j, 2], document)
+                at = probe[j]
+                if at > cursor[j] and listed[at - 1] >= document:
+                    at = cursor[j]  # touched documents are not quite in order
+                at = probe[j] = seek(listed, at, rows[j, 2], document)
                 if at < rows[j, 2] and listed[at] == document:
                     tf = np.float64(frequencies[source][at])
                     norm = weights[j, 1] + weights[j, 2] * lengths[rows[j, 3]][document]
@@ -122,6 +133,8 @@ def maxscore_text(  # noqa: C901 - one loop over windows; parts of it would pass
             score = text_score(postings, rows, weights, cursor, document)
             push(best_scores, best_documents, size, (score, base + document))
             threshold = best_scores[0] if size[0] == len(best_scores) else -np.inf
+        if dense:
+            sums[:] = 0.0
         for e in range(n):
             j = order[e]
             if e >= first:

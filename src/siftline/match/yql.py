@@ -100,7 +100,9 @@ def _grammar() -> Lark:
     )
 
 
+@lru_cache(maxsize=256)
 def _parse(text: str, start: str = "start") -> Tree[Token]:
+    # An application asks with few texts and many parameters; nobody changes a tree.
     try:
         return _grammar().parse(text, start=start)
     except UnexpectedInput as error:
