@@ -50,15 +50,18 @@ def scored_terms(
 ) -> list[ScoredTerm]:
     """Each term with each of its text fields, in the order of the query; unranked ones score 0."""
     return [
-        _scored(snapshot, prepared, term, field)
+        _scored(snapshot, prepared, (term, idf), field)
         for term in terms
+        for idf in (inverse_frequency(snapshot, prepared, term) if term.ranked else 0.0,)
         for field in term.fields
         if field in prepared.layout.texts
     ]
 
 
-def _scored(snapshot: Snapshot, prepared: Prepared, term: SearchTerm, field: str) -> ScoredTerm:
-    idf = inverse_frequency(snapshot, prepared, term) if term.ranked else 0.0
+def _scored(
+    snapshot: Snapshot, prepared: Prepared, weighted: tuple[SearchTerm, float], field: str
+) -> ScoredTerm:
+    term, idf = weighted
     degraded = term.filter or prepared.schema.fields[field].rank == "filter"
     k1 = 0.0 if degraded else _property(prepared, field, "k1", K1)
     b = _property(prepared, field, "b", B)

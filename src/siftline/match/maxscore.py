@@ -162,22 +162,24 @@ def search_sparse(
     if (weights < 0).any() or not all(reader.nonnegative for reader in readers):
         return exhaustive.sparse_scores(snapshot, field, query).best(count, allowed)
     heap = _Heap(min(count, snapshot.limit))
-    labels = [address[0] for address in query.labels]
+    if not len(heap.arrays[0]) or not len(weights):
+        return heap.top()
+    # A label has the same number in every segment.
+    vocabulary = readers[0].vocabulary
+    numbers = np.array([vocabulary.find(address[0]) for address in query.labels], np.int64)
     for segment, reader in zip(snapshot.segments, readers, strict=True):
-        if len(heap.arrays[0]) and len(labels):
-            _search_sparse(reader, labels, weights, _allowed(segment, allowed), heap, segment.base)
+        _search_sparse(reader, numbers, weights, _allowed(segment, allowed), heap, segment.base)
     return heap.top()
 
 
 def _search_sparse(
     reader: SparsePostings,
-    labels: Sequence[str],
+    numbers: np.ndarray,
     weights: np.ndarray,
     allowed: np.ndarray,
     heap: _Heap,
     base: int,
 ) -> None:
-    numbers = np.array([reader.vocabulary.find(label) for label in labels], np.int64)
     terms = [(place, reader.lookup_number(n)) for place, n in enumerate(numbers) if n >= 0]
     held = [(place, term) for place, term in terms if term >= 0]
     if not held:

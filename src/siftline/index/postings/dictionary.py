@@ -8,6 +8,9 @@ import numpy as np
 
 from siftline.index.labels import decode, encode
 
+#: lookups that a dictionary remembers; when there are more it starts anew
+_REMEMBERED = 65_536
+
 
 class TermDictionary:
     """Term number ↔ term; numbers follow the order of the UTF-8 bytes.
@@ -18,6 +21,7 @@ class TermDictionary:
     def __init__(self, blob: np.ndarray, offsets: np.ndarray) -> None:
         self._blob = blob.data
         self._offsets = offsets
+        self._found: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -36,9 +40,15 @@ class TermDictionary:
 
     def lookup(self, term: str) -> int:
         """The term's number, -1 if it is not there."""
-        wanted = encode(term)
-        place = self._first_from(wanted)
-        return place if place < len(self) and self.utf8(place) == wanted else -1
+        found = self._found.get(term)
+        if found is None:
+            wanted = encode(term)
+            place = self._first_from(wanted)
+            found = place if place < len(self) and self.utf8(place) == wanted else -1
+            if len(self._found) >= _REMEMBERED:
+                self._found.clear()
+            self._found[term] = found
+        return found
 
     def prefix(self, start: str) -> range:
         """Numbers of the terms that begin so."""
