@@ -59,7 +59,8 @@ def token_ids(app: Application, text: str, length: int) -> list[float]:
 
 def unit_rows(seed: int, rows: int, width: int) -> np.ndarray:
     values = np.random.default_rng(seed).normal(size=(rows, width)).astype(np.float32)
-    return values / np.linalg.norm(values, axis=1, keepdims=True)
+    lengths: np.ndarray = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.asarray(values / lengths)
 
 
 def document(app: Application, number: int) -> dict[str, Any]:
@@ -97,14 +98,14 @@ def test_the_seeds_profile_combines_its_three_scores(passages: Application) -> N
     for hit in result:
         number = int(hit.id.rpartition(":")[2])
         tokens = unit_rows(100 + number, 5 + number, 32)
-        cross, maxsim, dense = (float(hit.match_features[term]) for term in terms)  # type: ignore[index, arg-type]
+        cross, maxsim, dense = (float(hit.match_features[term]) for term in terms)  # type: ignore[index]
         expected = (query_tokens @ tokens.T).max(axis=1).sum() / 32
         assert maxsim == pytest.approx(expected, abs=5e-3)  # dt is stored as bfloat16
         angle = np.arccos(np.clip(unit_rows(200 + number, 1, 384)[0] @ vector, -1, 1))
         assert dense == pytest.approx(1 / (1 + angle), abs=1e-4)
         assert hit.relevance == pytest.approx(0.2 * cross + 1.1 * maxsim + 0.8 * dense)
         assert hit.scores["first-phase"] == pytest.approx(maxsim)
-    cross_of = {hit.id[-1]: float(hit.match_features["crossModel"]) for hit in result}  # type: ignore[index, arg-type]
+    cross_of = {hit.id[-1]: float(hit.match_features["crossModel"]) for hit in result}  # type: ignore[index]
     assert max(cross_of, key=lambda name: cross_of[name]) == "0"
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from siftline.encode.lazy import Lazy
 from siftline.encode.ports import PortNames
 from siftline.model.batching import length_batches, padded_length
+from siftline.model.parallel import run_batches
 from siftline.model.session import Session
 
 #: Tokens of a batch, padding included: larger batches leave the processor's caches.
@@ -84,9 +85,10 @@ class Transformer:
         compiled = "openvino" in session.runtime
         bucket = COMPILED_BUCKET if compiled and len(rows) > 1 else BUCKET
         budget = self._budget or (COMPILED_TOKEN_BUDGET if compiled else TOKEN_BUDGET)
-        for batch in length_batches(lengths, token_budget=budget, bucket=bucket):
-            longest = int(lengths[batch].max())
-            width = padded_length(longest, bucket if compiled else 1)
+        batches = list(length_batches(lengths, token_budget=budget, bucket=bucket))
+
+        def feeds_of(batch: np.ndarray) -> dict[str, np.ndarray]:
+            width = padded_length(int(lengths[batch].max()), bucket if compiled else 1)
             seen = lengths[batch] if attended is None else np.asarray(attended)[batch]
             feeds = {
                 self._names.ids: _padded([rows[i] for i in batch], width, self._pad),
@@ -95,11 +97,14 @@ class Transformer:
             if self._names.types:
                 kinds = [types[i] for i in batch] if types is not None else []
                 feeds[self._names.types] = _padded(kinds, width, 0, len(batch))
-            cast = {
+            return {
                 port.name: feeds[port.name].astype(port.dtype, copy=False)
                 for port in session.inputs
             }
-            yield Hidden(batch, lengths[batch], session.run(cast, [output])[output])
+
+        outputs = run_batches(session, map(feeds_of, batches), [output])
+        for batch, values in zip(batches, outputs, strict=True):
+            yield Hidden(batch, lengths[batch], values[output])
 
 
 def _padded(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from siftline.errors import ModelError
+from siftline.model.parallel import available_threads
 from siftline.model.session import Port, Precision, check_feeds, check_outputs
 
 _DTYPES = {
@@ -29,6 +31,17 @@ class OnnxSession:
     """A model run by ONNX Runtime, an int8 file as it is unless precision is fp32."""
 
     def __init__(self, path: Path, threads: int | None, precision: Precision | None) -> None:
+        self._path = path
+        self._precision = precision
+        self._session = self._open(threads)
+        self._alone: Any = self._session if threads == 1 else None
+        self._lock = Lock()
+        self.workers = threads or available_threads()
+        self.inputs = tuple(_port(path, value) for value in self._session.get_inputs())
+        self.outputs = tuple(_port(path, value) for value in self._session.get_outputs())
+        self.runtime = "onnxruntime"
+
+    def _open(self, threads: int | None) -> Any:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -36,32 +49,41 @@ class OnnxSession:
         options.inter_op_num_threads = 1
         if threads is not None:
             options.intra_op_num_threads = threads
-        source: str | bytes = str(path)
-        if precision == "fp32":
+        source: str | bytes = str(self._path)
+        if self._precision == "fp32":
             from siftline.model.convert.dequantize import dequantized
 
-            source = dequantized(path)
+            source = dequantized(self._path)
         try:
-            self._session = onnxruntime.InferenceSession(
-                source, options, providers=["CPUExecutionProvider"]
-            )
+            return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except runtime_errors() as error:
             raise ModelError(
-                f"{path} is not an ONNX model that can be run, or it is damaged: {_line(error)}"
+                f"{self._path} is not an ONNX model that can be run, or it is damaged: "
+                f"{_line(error)}"
             ) from None
-        self._path = path
-        self.inputs = tuple(_port(path, value) for value in self._session.get_inputs())
-        self.outputs = tuple(_port(path, value) for value in self._session.get_outputs())
-        self.runtime = "onnxruntime"
 
     def run(
         self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None
     ) -> dict[str, np.ndarray]:
         """See Session.run."""
+        return self._run(self._session, feeds, outputs)
+
+    def run_alone(
+        self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        """See Parallel.run_alone; opens the model a second time, with one thread, on first use."""
+        with self._lock:
+            if self._alone is None:
+                self._alone = self._open(1)
+        return self._run(self._alone, feeds, outputs)
+
+    def _run(
+        self, session: Any, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None
+    ) -> dict[str, np.ndarray]:
         checked = check_feeds(feeds, self.inputs, self._path)
         names = check_outputs(outputs, self.outputs)
         try:
-            values = self._session.run(names, checked)
+            values = session.run(names, checked)
         except runtime_errors() as error:
             raise ModelError(f"{self._path} failed: {_line(error)}") from None
         return dict(zip(names, values, strict=True))

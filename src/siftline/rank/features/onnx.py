@@ -15,7 +15,8 @@ import numpy as np
 
 from siftline.encode.pairs import TokenInputs
 from siftline.errors import ModelError, PackageError
-from siftline.model.batching import length_batches
+from siftline.model.batching import length_batches, padded_length
+from siftline.model.parallel import run_batches
 from siftline.model.session import Port, Session
 from siftline.rank.features.columns import take
 from siftline.rank.features.names import exact_arguments
@@ -31,7 +32,7 @@ from siftline.tensor.tensor import Tensor
 from siftline.tensor.types import CellType, Dimension, TensorType
 
 #: Cells of one input that run together, padding included.
-CELL_BUDGET = 4096
+CELL_BUDGET = 1024
 
 #: Padded lengths are multiples of this.
 BUCKET = 32
@@ -118,12 +119,16 @@ class BoundModel:
                 built[ends] = sequence_inputs(hits, request)
             arrays[port.name] = getattr(built[ends], request.kind).astype(port.dtype)
         lengths = next(iter(built.values())).mask.sum(axis=1, dtype=np.int64)
+        full = next(iter(arrays.values())).shape[1]
+        batches = list(length_batches(lengths, token_budget=CELL_BUDGET, bucket=BUCKET))
+        widths = [min(padded_length(int(lengths[rows].max()), BUCKET), full) for rows in batches]
+        feeds = (
+            {name: array[rows, :width] for name, array in arrays.items()}
+            for rows, width in zip(batches, widths, strict=True)
+        )
         found: dict[str, np.ndarray] = {}
-        for rows in length_batches(lengths, token_budget=CELL_BUDGET, bucket=BUCKET):
-            longest = int(lengths[rows].max())
-            width = min(-(-longest // BUCKET) * BUCKET, next(iter(arrays.values())).shape[1])
-            feeds = {name: array[rows, :width] for name, array in arrays.items()}
-            outputs = session.run(feeds, self.outputs)
+        results = run_batches(session, feeds, self.outputs)
+        for rows, width, outputs in zip(batches, widths, results, strict=True):
             for name, values in outputs.items():
                 if _depends_on_length(session, name, values, width):
                     return None
@@ -134,9 +139,10 @@ class BoundModel:
         self, session: Session, feeds: Mapping[str, np.ndarray], count: int
     ) -> dict[str, np.ndarray]:
         found: dict[str, np.ndarray] = {}
-        for rows in _chunks(feeds, count):
-            part = {name: values[rows] for name, values in feeds.items()}
-            for name, values in session.run(part, self.outputs).items():
+        chunks = list(_chunks(feeds, count))
+        parts = ({name: values[rows] for name, values in feeds.items()} for rows in chunks)
+        for rows, outputs in zip(chunks, run_batches(session, parts, self.outputs), strict=True):
+            for name, values in outputs.items():
                 _place(found, name, values, rows, count)
         return found
 
