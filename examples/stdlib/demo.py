@@ -18,7 +18,7 @@ import siftline
 from siftline.application import Application
 from siftline.respond.hits import Hit, Result
 from siftline.respond.terminal import format_number, trace_table
-from siftline.terminal import feed_with_progress, show_feed_report, steps
+from siftline.terminal import feed_with_progress, show_feed_report, standard_output, steps
 
 QUESTIONS = (
     "how do I read a file line by line",
@@ -39,7 +39,7 @@ PACKAGE = Path(__file__).parent
 
 def main() -> int:
     """Fetch, feed, ask; exit status 0 if every question was answered."""
-    console = Console(highlight=False)
+    console = standard_output()
     fetch_models(console)
     with siftline.open(PACKAGE) as app:
         documents = list(passages())
@@ -77,6 +77,10 @@ def ask(app: Application, console: Console, question: str) -> bool:
     console.print()
     console.rule(Text(question, style="bold"), align="left")
     console.print(answers(result))
+    console.print(
+        "places: after dense, after ColBERT, after the cross-encoder, among the last 24",
+        style="dim",
+    )
     if result.trace is not None:
         console.print(trace_table(result.trace))
     return len(result) > 0
@@ -87,15 +91,14 @@ def answers(result: Result) -> Table:
     after_first, after_second = order(result, "first-phase"), order(result, "second-phase")
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("#", justify="right")
-    table.add_column("dense", justify="right", style="cyan")
-    table.add_column("ColBERT", justify="right", style="cyan")
-    table.add_column("cross", justify="right", style="green")
-    table.add_column("order: dense → ColBERT → cross", justify="right", no_wrap=True)
-    table.add_column("answer", ratio=1)
+    table.add_column("answer", ratio=1, no_wrap=True, overflow="ellipsis")
+    for name, style in (("dense", "cyan"), ("ColBERT", "cyan"), ("cross", "green")):
+        table.add_column(name, justify="right", style=style)
+    table.add_column("places", justify="right", no_wrap=True)
     for place, hit in enumerate(result.hits[:SHOWN], 1):
         moves = f"{after_first[hit.id]} → {after_second[hit.id]} → {place}"
         scores = [score(hit, phase) for phase in ("first-phase", "second-phase", "global-phase")]
-        table.add_row(str(place), *scores, moves, summary(hit))
+        table.add_row(str(place), summary(hit), *scores, moves)
     return table
 
 
@@ -113,7 +116,7 @@ def score(hit: Hit, phase: str) -> str:
 def summary(hit: Hit) -> Text:
     """The name and the first words of the documentation."""
     text = Text(str(hit["title"]).partition("(")[0], style="bold")
-    text.append("  " + " ".join(str(hit["text"]).split())[:140], style="not bold dim")
+    text.append("\n" + " ".join(str(hit["text"]).split()), style="not bold dim")
     return text
 
 
