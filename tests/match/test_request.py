@@ -252,7 +252,16 @@ def test_ranking_that_names_a_query_profile_takes_its_yql() -> None:
     whole = package(profiles={"semantic": own})
     query = parse_request({"ranking": "semantic", "query": "a"}, whole, Embedder())
     assert (type(query.root).__name__, query.hits, query.profile) == ("Nothing", 4, "semantic")
-    assert parse({"ranking": "semantic", "yql": "select * from doc"}, whole).root == All()
+    bare = parse({"ranking": "semantic", "yql": "select * from doc"}, whole)
+    assert (bare.root, bare.hits) == (All(), 10)
+
+
+def test_yql_of_the_request_keeps_what_else_the_named_profile_sets() -> None:
+    own = QueryProfile("semantic", fields={"yql": "select * from doc where false", "hits": "4"})
+    whole = package(profiles={"semantic": own})
+    given = {"ranking": "semantic", "yql": "select * from doc", "query": "a"}
+    query = parse(given, whole)
+    assert (query.root, query.hits) == (All(), 4)
 
 
 def test_parameters_are_kept_for_later() -> None:

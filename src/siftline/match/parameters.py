@@ -150,8 +150,9 @@ def request_parameters(request: Mapping[str, Any], package: Package) -> Paramete
     """The request's parameters over those of its query profile, by full name.
 
     The profile is the one `queryProfile` names, else `default` where there is one; where the
-    request has no YQL and its `ranking` is the name of a query profile, that one too. QueryError:
-    unknown profile; maxHits and maxOffset outside a query profile; JSON `select`.
+    request's `ranking` is the name of a query profile, that one too, unless the request brings
+    YQL and no query text for the profile to embed. QueryError: unknown profile; maxHits and
+    maxOffset outside a query profile; JSON `select`.
     """
     if any(str(name).split(".")[0] == "select" for name in request):
         raise QueryError(
@@ -181,7 +182,8 @@ def _profiles(own: Parameters, package: Package) -> list[QueryProfile]:
         )
     names = [wanted or "default"]
     ranking = own.text("ranking.profile")
-    if ranking in known and "yql" not in own and ranking not in names:
+    complete = "yql" in own and "model.queryString" not in own
+    if ranking in known and not complete and ranking not in names:
         names.append(str(ranking))
     return [package.query_profile(name) for name in names if name in known]
 
