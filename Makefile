@@ -10,6 +10,7 @@ DATA    ?= ../shared/data
 SETS    ?= nfcorpus cranfield nq_wiki_pool
 SPLIT   ?= test
 RESULTS ?= build/quality
+PROFILES ?= bm25 sparse sparse-idf dense hybrid dense-colbert dense-colbert-cross sparse-colbert-cross
 
 PINS := pyproject.toml constraints.txt
 
@@ -40,9 +41,10 @@ quality: $(VENV)/dev.stamp ## rank the collections in DATA and write docs/qualit
 	mkdir -p $(RESULTS)
 	for set in $(SETS); do \
 	  $(BIN)/siftline eval examples/beir --data $(DATA)/$$set --split $(SPLIT) \
-	    --out $(RESULTS)/$$set --json > $(RESULTS)/$$set.json || exit 1; \
+	    $(PROFILES:%=--profile %) --out $(RESULTS)/$$set --json > $(RESULTS)/$$set.json || exit 1; \
 	done
-	$(BIN)/python -m siftline.evaluate.report $(SETS:%=$(RESULTS)/%.json) --out docs/quality.md
+	$(BIN)/python -m siftline.evaluate.report $(SETS:%=$(RESULTS)/%.json) \
+	  --published bench/published.json --out docs/quality.md
 
 bench: $(VENV)/dev.stamp ## the speed measurements
 	$(BIN)/python -m bench $(ARGS)
