@@ -72,6 +72,7 @@ class Application:
                     data / name,
                     self.embedders,
                     self.files.path,
+                    cluster=package.services.content_id,
                     read_only=read_only,
                 )
         except BaseException:

@@ -66,6 +66,7 @@ class Engine:
     """Documents of one schema: fed, found, ranked.
 
     embedders: by id. model_path: an ONNX model's file as the schema names it → where it is.
+    cluster: the content cluster's id, the source of every hit.
     """
 
     def __init__(
@@ -76,11 +77,13 @@ class Engine:
         embedders: Mapping[str, Embedder],
         model_path: ModelPath,
         *,
+        cluster: str = "content",
         read_only: bool = False,
     ) -> None:
         self.schema = schema
         self.settings = settings
         self.embedders = embedders
+        self.cluster = cluster
         self.index = Index.open(folder, schema, settings, read_only=read_only)
         self._plans: dict[str, Plan] = {}
         self._models = OnnxModels(lambda model: model_path(model.file), self._open_model)
@@ -157,7 +160,7 @@ class Engine:
         self._check_type(operation)
         if operation.condition is not None:
             raise DocumentError(
-                f"document '{id_}': conditions are not supported yet: '{operation.condition}'",
+                f"document '{id_}': conditions are not supported: '{operation.condition}'",
                 operation.place,
             )
         if operation.kind == "remove":
@@ -290,4 +293,6 @@ class Engine:
             "matching", snapshot.document_count, len(candidates), time.perf_counter() - started
         )
         ranked = rank(plan, snapshot, prepared, candidates, features=features)
-        return answer(snapshot, self.schema, prepared, ranked, matching, started)
+        return answer(
+            snapshot, self.schema, prepared, ranked, matching, started, cluster=self.cluster
+        )

@@ -1,6 +1,7 @@
 """Tables for the terminal, rendered to text."""
 
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -38,8 +39,9 @@ def test_hits_show_every_phase_and_field() -> None:
     assert text.count("id:a:doc::1") == 1
 
 
-def test_trace_shows_counts_and_shares() -> None:
-    text = show(result())
+def test_trace_shows_counts_and_shares_when_asked_for() -> None:
+    assert "25%" not in show(result())
+    text = show(replace(result(), trace=replace(TRACE, level=1)))
     line = next(line for line in text.splitlines() if line.startswith("match"))
     assert line.split() == ["match", "1,000", "120", "1.00", "25%"]
 

@@ -19,12 +19,12 @@ TEXT_WIDTH = 160
 
 
 def show_result(result: Result, console: Console, *, fields: Sequence[str] | None = None) -> None:
-    """Write the hits, the errors and, where there is one, the trace to `console`."""
+    """Write the hits, the errors and, if the query asked for it, the trace to `console`."""
     for error in result.errors:
         console.print(f"error {error.code}: {error.message}", style="red", markup=False)
     console.print(hits_table(result, fields=fields))
     console.print(f"{len(result.hits)} of {result.total} hits", style="dim", markup=False)
-    if result.trace is not None:
+    if result.trace is not None and result.trace.level > 0:
         console.print(trace_table(result.trace))
 
 
