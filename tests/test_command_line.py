@@ -116,18 +116,26 @@ def test_every_command_has_help_with_an_example() -> None:
             assert re.match(r"Example: siftline \w+", command.epilog or ""), command.callback
 
 
-def test_eval_writes_runs_and_prints_its_json(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    beir = tmp_path / "tiny"
-    (beir / "qrels").mkdir(parents=True)
-    rows = [{"_id": n, "title": t} for n, t in (("a", "red apple"), ("b", "blue sky"))]
-    (beir / "corpus.jsonl").write_text("\n".join(map(json.dumps, rows)))
+@pytest.fixture
+def beir(tmp_path: Path) -> Path:
+    """A collection of two documents and two queries, one of which finds nothing."""
+    folder = tmp_path / "tiny"
+    (folder / "qrels").mkdir(parents=True)
+    rows = [{"_id": n, "title": t} for n, t in (("a", "red apple"), ("b", "blue apple sky"))]
+    (folder / "corpus.jsonl").write_text("\n".join(map(json.dumps, rows)))
     queries = [{"_id": "q1", "text": "apple"}, {"_id": "q2", "text": "nothing here"}]
-    (beir / "queries.jsonl").write_text("\n".join(map(json.dumps, queries)))
-    (beir / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\ta\t1\nq2\tb\t1\n")
-    package = tmp_path / "fruit"
-    (package / "schemas").mkdir(parents=True)
-    (package / "services.xml").write_text((FRUIT / "services.xml").read_text())
-    (package / "schemas" / "fruit.sd").write_text(
+    (folder / "queries.jsonl").write_text("\n".join(map(json.dumps, queries)))
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\tb\t1\nq2\tb\t1\n")
+    return folder
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A package for it; `other` ranks by length against bm25."""
+    folder = tmp_path / "fruit"
+    (folder / "schemas").mkdir(parents=True)
+    (folder / "services.xml").write_text((FRUIT / "services.xml").read_text())
+    (folder / "schemas" / "fruit.sd").write_text(
         """schema fruit {
              document fruit {
                field title type string { indexing: index | summary
@@ -136,9 +144,17 @@ def test_eval_writes_runs_and_prints_its_json(run, tmp_path: Path) -> None:  # t
              }
              fieldset default { fields: title }
              rank-profile text { first-phase { expression: bm25(title) } }
-             rank-profile other { first-phase { expression: -bm25(title) } }
+             rank-profile other {
+               first-phase { expression: 2 * bm25(title) + 0.01 * fieldLength(title) }
+             }
            }"""
     )
+    return folder
+
+
+def test_eval_writes_runs_and_prints_its_json(  # type: ignore[no-untyped-def]
+    run, tmp_path: Path, beir: Path, package: Path
+) -> None:
     out_folder = tmp_path / "out"
     code, out, err = run(
         "eval", package, "--data", beir, "--split", "test", "--out", out_folder, "--json"
@@ -148,8 +164,23 @@ def test_eval_writes_runs_and_prints_its_json(run, tmp_path: Path) -> None:  # t
     assert (result["data"], result["split"]) == ("tiny", "test")
     text = result["profiles"][0]
     assert text["profile"] == "text" and text["queries"] == 2
-    assert text["ndcg@10"] == text["mrr@10"] == text["recall@100"] == 0.5
+    assert (text["mrr@10"], text["recall@100"]) == (0.25, 0.5)
     assert text["latency_ms"]["p99"] > 0
     assert (out_folder / "text.trec").read_text().startswith("q1 Q0 a 1 ")
-    assert (out_folder / "text.tsv").read_text() == "q1\ta\t1\n"
+    assert (out_folder / "text.tsv").read_text() == "q1\ta\t1\nq1\tb\t2\n"
     assert (out_folder / "quality.png").stat().st_size > 1000
+
+
+def test_tune_finds_the_weights_that_put_the_relevant_first(  # type: ignore[no-untyped-def]
+    run, beir: Path, package: Path
+) -> None:
+    code, out, err = run(
+        "tune", package, "--data", beir, "--profile", "other", "--split", "test", "--json"
+    )
+    assert code == 0, err
+    tuned = json.loads(out)
+    assert tuned["written"] == {"bm25(title)": 2.0, "fieldLength(title)": 0.01}
+    before, after = tuned["figures"]["test"]
+    assert before < after == 0.5
+    weights = tuned["tuned"]
+    assert weights["fieldLength(title)"] > 0.05 * weights["bm25(title)"]
