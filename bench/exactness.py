@@ -27,7 +27,10 @@ EXACT = {
     "sparse (bi-encoder)": {"ranking": "sparse"},
     "sparse (inference-free)": {"ranking": "sparse-idf"},
 }
-NEAREST = "select * from passage where {targetHits:10, approximate:%s}nearestNeighbor(embedding, q)"
+#: as the profile `dense` asks, which takes the best 100
+NEAREST = (
+    "select * from passage where {targetHits:100, approximate:%s}nearestNeighbor(embedding, q)"
+)
 
 
 def main() -> int:
@@ -42,7 +45,7 @@ def main() -> int:
     with siftline.open(options.package, index, read_only=True) as app:
         same = [report_exact(app, collection, name) for name in EXACT]
         recall = graph_recall(app, collection)
-    print(f"HNSW recall@10 against the exact scan: {recall:.4f}")
+    print(f"HNSW recall@10 of 100 hits against the exact scan: {recall:.4f}")
     return 0 if all(same) and recall >= RECALL else 1
 
 
@@ -71,10 +74,7 @@ def graph_recall(app: Application, collection: Collection) -> float:
     for text in collection.queries.values():
         tops = []
         for approximate in ("false", "true"):
-            query = app.request(
-                query=text, ranking="dense", yql=NEAREST % approximate, timeout=60,
-                **{"input.query(q)": "embed(dense, @query)"},
-            )  # fmt: skip
+            query = app.request(query=text, ranking="dense", yql=NEAREST % approximate, timeout=60)
             tops.append(set(app.search(query).ids[:10]))
         found += len(tops[0] & tops[1])
         total += len(tops[0])
