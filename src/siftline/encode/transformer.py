@@ -14,7 +14,7 @@ from siftline.model.parallel import run_batches
 from siftline.model.session import Session
 
 #: Tokens of a batch, padding included: larger batches leave the processor's caches.
-TOKEN_BUDGET = 1024
+TOKEN_BUDGET = 512
 #: The same where the runtime gains from large batches.
 COMPILED_TOKEN_BUDGET = 4096
 
