@@ -22,9 +22,9 @@ from siftline.terminal import feed_with_progress, show_feed_report, standard_out
 
 QUESTIONS = (
     "how do I read a file line by line",
-    "run another program and capture what it prints",
-    "remember the results of expensive function calls",
-    "wait until several threads have reached the same point",
+    "run a shell command and return its output",
+    "cache the results of a function",
+    "find the closest matches of a word in a list",
     "compare two lists of lines and show the differences",
 )
 MODELS = (
@@ -34,6 +34,8 @@ MODELS = (
     "ms-marco-MiniLM-L-12-v2",
 )
 SHOWN = 5
+#: Columns of the terminal that everything but the answer takes.
+NUMBERS_WIDTH = 48
 PACKAGE = Path(__file__).parent
 
 
@@ -76,7 +78,7 @@ def ask(app: Application, console: Console, question: str) -> bool:
     )
     console.print()
     console.rule(Text(question, style="bold"), align="left")
-    console.print(answers(result))
+    console.print(answers(result, console.width))
     console.print(
         "places: after dense, after ColBERT, after the cross-encoder, among the last 24",
         style="dim",
@@ -86,14 +88,14 @@ def ask(app: Application, console: Console, question: str) -> bool:
     return len(result) > 0
 
 
-def answers(result: Result) -> Table:
-    """The best hits: place after each phase, score of each phase, name and text."""
+def answers(result: Result, width: int) -> Table:
+    """The best hits: name and text, score of each phase, place after each phase."""
     after_first, after_second = order(result, "first-phase"), order(result, "second-phase")
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("#", justify="right")
-    table.add_column("answer", ratio=1, no_wrap=True, overflow="ellipsis")
+    table.add_column("answer", width=width - NUMBERS_WIDTH, no_wrap=True, overflow="ellipsis")
     for name, style in (("dense", "cyan"), ("ColBERT", "cyan"), ("cross", "green")):
-        table.add_column(name, justify="right", style=style)
+        table.add_column(name, justify="right", style=style, no_wrap=True)
     table.add_column("places", justify="right", no_wrap=True)
     for place, hit in enumerate(result.hits[:SHOWN], 1):
         moves = f"{after_first[hit.id]} → {after_second[hit.id]} → {place}"

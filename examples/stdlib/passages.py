@@ -28,8 +28,8 @@ def passages() -> Iterator[dict[str, str]]:
     seen: set[str] = set()
     for name, title, text in [*_from_source(), *_from_builtins()]:
         text = inspect.cleandoc(text)[:LONGEST]
-        if len(text) >= SHORTEST and text not in seen:
-            seen.add(text)
+        if len(text) >= SHORTEST and not {name, text} & seen:
+            seen |= {name, text}
             yield {"id": name, "title": title, "text": text}
 
 
