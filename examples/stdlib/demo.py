@@ -132,7 +132,7 @@ def what_next(console: Console) -> None:
     )
     console.print("\nTry next, with .venv/bin on your PATH:", style="bold")
     for line in lines:
-        console.print(f"  {line}", markup=False)
+        console.print(f"  {line}", markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
