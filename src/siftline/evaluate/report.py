@@ -17,7 +17,7 @@ from siftline.errors import SiftlineError, UsageError
 HEADER = """\
 # Quality
 
-Made by `make quality`. Every rank profile of `examples/beir` answers every judged query of a
+Made by `make quality`. Every rank profile listed answers every judged query of a
 collection; a query without an answer counts as 0. Latency is for one query at a time, from the
 text of the question to the ids of the answers.
 """
