@@ -15,7 +15,7 @@ PROFILES ?= bm25 sparse sparse-idf dense hybrid dense-colbert dense-colbert-cros
 PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format quality bench clean
+.PHONY: help setup demo test fuzz check format quality bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile
@@ -27,6 +27,9 @@ demo: $(VENV)/base.stamp ## index Python's own documentation strings and ask fiv
 
 test: $(VENV)/dev.stamp ## the test suite
 	$(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(VENV)/dev.stamp ## the property tests with ten times the examples, new ones at each run
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -m hypothesis $(ARGS)
 
 check: $(VENV)/dev.stamp ## style, format and types
 	$(BIN)/ruff check .

@@ -334,3 +334,19 @@ def test_readers_open_beside_a_busy_writer(tmp_path: Path) -> None:
                 assert counts[-5:].tolist() == fields
                 assert len(snapshot.ids(documents)) == snapshot.document_count
         process.kill()
+
+
+def test_labels_that_a_merge_numbers_survive_a_kill(tmp_path: Path) -> None:
+    """Blocks "0", "1", … get numbers where they meet blocks with labels of their own."""
+    index = opened(tmp_path / "i")
+    index.write(encoded({"id:t:doc::0": {"tokens": {"0": [1, 2], "1": [3, 4]}}}))
+    index.commit()
+    index.write(encoded({"id:t:doc::1": {"tokens": {"red": [5, 6]}}}))
+    index.merge()
+    abandon(index)
+    with opened(tmp_path / "i") as index:
+        snapshot = index.snapshot()
+        found = snapshot.tensors("tokens", snapshot.documents())
+        first, second = found.tensor(0), found.tensor(1)
+        assert first is not None and set(first.labels) == {("0",), ("1",)}
+        assert second is not None and set(second.labels) == {("red",)}

@@ -231,5 +231,7 @@ def check_sparse(snapshot: Snapshot, numbers: np.ndarray, rows: list[Document]) 
 
 
 assert set(SCHEMA.fields) >= set(VECTORS)
-IndexHistory.TestCase.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+IndexHistory.TestCase.settings = settings(
+    max_examples=settings().max_examples // 2, stateful_step_count=20, deadline=None
+)
 TestIndexHistory = IndexHistory.TestCase

@@ -76,7 +76,7 @@ class Index:
         try:
             self._store = Store(folder / "store", read_only=read_only)
             try:
-                self._segments = SegmentSet(folder, layout, self._store.labels)
+                self._segments = SegmentSet(folder, layout, self._store)
                 check_meta(self._store, layout)
                 self._recover()
             except BaseException:
@@ -176,7 +176,6 @@ class Index:
             if everything or self._segments.in_memory:
                 self._seal()
             fresh = self._pending.joined(self.layout, self._store.labels)
-            self._store.keep_labels()
             slots = self._segments.commit(self._applied, fresh, everything=everything)
             self._unbuffered = 0
             if slots is None:

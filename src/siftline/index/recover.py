@@ -49,8 +49,8 @@ def load_published(segments: SegmentSet, store: Store, layout: Layout) -> bool:
     A read-only index builds nothing on disk: StoreError if a segment file is damaged.
     """
     while (manifest := read_manifest(segments.folder)) is not None:
-        if store.read_only and manifest.covered > store.last:
-            store.refresh()  # a writer went on since the view of the store began
+        if store.read_only:
+            store.refresh()  # a writer may have gone on since the view of the store began
         problem = _problem(manifest, store, layout)
         if problem is None:
             try:

@@ -22,7 +22,6 @@ from siftline.index.core import (
     GRAPH_FROM,
     GRAPH_FROM_IN_MEMORY,
     DocumentRows,
-    Labels,
     SegmentCore,
     build_segment,
     merge_segments,
@@ -31,17 +30,19 @@ from siftline.index.layout import Layout
 from siftline.index.manifest import Manifest, SegmentEntry, publish, read_manifest, sync_folder
 from siftline.index.policy import plan
 from siftline.index.slots import Slot, kill_sequences
+from siftline.index.store import Store
 
 
 class SegmentSet:
     """Slots in document order: those on disk first, then those in memory."""
 
-    def __init__(self, folder: Path, layout: Layout, labels: Labels) -> None:
+    def __init__(self, folder: Path, layout: Layout, store: Store) -> None:
         self.folder = folder
         self.slots: list[Slot] = []
         self.manifest = Manifest(layout.fingerprint)
         self._layout = layout
-        self._labels = labels
+        self._labels = store.labels
+        self._keep_labels = store.keep_labels
 
     # -- opening ------------------------------------------------------------------------------
 
@@ -125,6 +126,7 @@ class SegmentSet:
                 self.manifest.next_file + len(written),
                 tuple(slot.entry for slot in slots if slot.entry is not None),
             )
+            self._keep_labels()  # merging token vectors can number labels of its own
             publish(self.folder, manifest)
         except (StoreError, OSError) as error:
             self._discard(written)
