@@ -26,8 +26,10 @@ LAYERS = (
     "rank",
     "respond",
     "engine",
+    "stateless",
     "process",
     "application",
+    "intake",
     "serve",
     "cluster",
     "experiment",
@@ -39,6 +41,7 @@ LAYERS = (
 BRANCHES = {
     "train": {"errors", "model", "encode"},
     "evaluate": {"errors"},
+    "load": {"errors"},
 }
 
 #: Where the engine and the branches meet.

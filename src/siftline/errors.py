@@ -1,12 +1,19 @@
 """Every error the library raises on purpose.
 
     SiftlineError
-    ├── UsageError            an argument of a call or command: unknown name, wrong value
-    │   └── QueryError        a query: YQL, tensor input, embed(), expression
+    ├── UsageError            an argument of a call or command: wrong value
+    │   ├── QueryError        a query: YQL, tensor input, embed(), expression
+    │   ├── UnknownNameError  a model, function, chain or document type that does not exist
+    │   └── UnboundError      a model function is evaluated before its argument has a value
     ├── PackageError          the application package: file, line, column
     ├── DocumentError         a document or feed operation: file and line, id, field
+    │   └── ConditionError    the condition of an operation does not hold
+    ├── ComponentError        code of the user's in a chain: component and operation
     ├── ModelError            a model file, the model catalogue, a runtime
     ├── StoreError            the index on disk: format, lock, space, damage
+    │   └── FullError         too little space is left on the disk to take more
+    ├── OverloadError         more work waits than may wait; the same call can succeed later
+    ├── DeadlineError         the time a call was given is over
     └── MissingExtraError     an optional dependency that is not installed
 
 A message names the thing, the value and the way out; `place` says where it stands.
@@ -55,6 +62,14 @@ class QueryError(UsageError):
     """A query cannot be understood or answered as written."""
 
 
+class UnknownNameError(UsageError):
+    """There is nothing of that name; the message lists what there is."""
+
+
+class UnboundError(UsageError):
+    """A model function is evaluated before one of its arguments has a value."""
+
+
 class PackageError(SiftlineError):
     """The application package is malformed, inconsistent or uses what is not supported."""
 
@@ -63,12 +78,32 @@ class DocumentError(SiftlineError):
     """A document or feed operation is malformed or does not fit its schema."""
 
 
+class ConditionError(DocumentError):
+    """The condition of an operation does not hold for the stored document."""
+
+
+class ComponentError(SiftlineError):
+    """A component of the user's raised; the message names it and the operation."""
+
+
 class ModelError(SiftlineError):
     """A model file is missing, damaged or not what its use expects."""
 
 
 class StoreError(SiftlineError):
     """The index on disk cannot be opened, read or written."""
+
+
+class FullError(StoreError):
+    """Too little space is left on the disk to take more documents."""
+
+
+class OverloadError(SiftlineError):
+    """More work waits than may wait; the same call can succeed later."""
+
+
+class DeadlineError(SiftlineError):
+    """The time a call was given is over before it was done."""
 
 
 class MissingExtraError(SiftlineError):
