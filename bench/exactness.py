@@ -3,8 +3,10 @@
 python -m bench.exactness PACKAGE DATA SPLIT [--index DIR]
 
 For every query: the top 100 of text and of learned sparse retrieval by pruning algorithms must be
-those of the exhaustive scorer, ids and scores; the HNSW graph's top 10 are compared with the exact
-scan's. Exit status 1 if a pruned result differs or the graph's mean recall is under 0.95.
+those of the exhaustive scorer, ids and scores. The HNSW graph's top 10 are compared with the exact
+scan's for several sizes of the list that the search keeps, which is targetHits +
+exploreAdditionalHits as in Vespa. Exit status 1 if a pruned result differs, or if the graph's mean
+recall is under 0.95 for the list of 100 that the profile `dense` asks for.
 """
 
 from __future__ import annotations
@@ -27,10 +29,12 @@ EXACT = {
     "sparse (bi-encoder)": {"ranking": "sparse"},
     "sparse (inference-free)": {"ranking": "sparse-idf"},
 }
-#: as the profile `dense` asks, which takes the best 100
 NEAREST = (
-    "select * from passage where {targetHits:100, approximate:%s}nearestNeighbor(embedding, q)"
+    "select * from passage where {targetHits:%d, hnsw.exploreAdditionalHits:%d, approximate:%s}"
+    "nearestNeighbor(embedding, q)"
 )
+#: targetHits and exploreAdditionalHits; the last is what the profile `dense` asks for
+LISTS = ((10, 0), (10, 40), (10, 90), (100, 0))
 
 
 def main() -> int:
@@ -44,8 +48,9 @@ def main() -> int:
     index = options.index or default_data(options.package) / "eval" / collection.name
     with siftline.open(options.package, index, read_only=True) as app:
         same = [report_exact(app, collection, name) for name in EXACT]
-        recall = graph_recall(app, collection)
-    print(f"HNSW recall@10 of 100 hits against the exact scan: {recall:.4f}")
+        for target, explored in LISTS:
+            recall = graph_recall(app, collection, target, explored)
+            print(f"HNSW recall@10, targetHits {target} + explore {explored}: {recall:.4f}")
     return 0 if all(same) and recall >= RECALL else 1
 
 
@@ -68,13 +73,14 @@ def top(result: siftline.Result) -> list[tuple[str, float]]:
     return [(hit.id, hit.relevance) for hit in result]
 
 
-def graph_recall(app: Application, collection: Collection) -> float:
+def graph_recall(app: Application, collection: Collection, target: int, explored: int) -> float:
     """Mean share of the exact top 10 that the graph finds."""
     found = total = 0
     for text in collection.queries.values():
         tops = []
         for approximate in ("false", "true"):
-            query = app.request(query=text, ranking="dense", yql=NEAREST % approximate, timeout=60)
+            yql = NEAREST % (target, explored, approximate)
+            query = app.request(query=text, ranking="dense", yql=yql, timeout=60)
             tops.append(set(app.search(query).ids[:10]))
         found += len(tops[0] & tops[1])
         total += len(tops[0])
