@@ -1,0 +1,1 @@
+"""Training of sparse encoders: data, teachers, losses, the trainer, export."""
