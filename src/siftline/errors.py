@@ -13,6 +13,7 @@
     ├── StoreError            the index on disk: format, lock, space, damage
     │   └── FullError         too little space is left on the disk to take more
     ├── OverloadError         more work waits than may wait; the same call can succeed later
+    ├── UnavailableError      the server has nothing to answer with: not deployed, shutting down
     ├── DeadlineError         the time a call was given is over
     └── MissingExtraError     an optional dependency that is not installed
 
@@ -100,6 +101,10 @@ class FullError(StoreError):
 
 class OverloadError(SiftlineError):
     """More work waits than may wait; the same call can succeed later."""
+
+
+class UnavailableError(SiftlineError):
+    """The server has no application to answer with: none is deployed, or it is shutting down."""
 
 
 class DeadlineError(SiftlineError):

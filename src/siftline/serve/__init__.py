@@ -1,0 +1,1 @@
+"""HTTP in front of an application: Vespa's paths, on two ports of one process."""

@@ -1,0 +1,139 @@
+"""The application that is served now, and how another one takes its place."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from siftline.application import Application
+from siftline.errors import SiftlineError, UnavailableError
+from siftline.serve.options import Options
+
+if TYPE_CHECKING:
+    from siftline.intake import Intake
+
+log = logging.getLogger(__name__)
+
+
+class _Lease:
+    """One application and how many are using it."""
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+        self.users = 0
+        self.retired = False
+
+
+class Host:
+    """Holds the application that requests see.
+
+    A request uses one application from beginning to end, also while another one is swapped in; the
+    old one is closed when its last user has left. `generation` counts the swaps and is the session
+    that `serviceconverge` reports. Without an application `use` raises UnavailableError: Vespa,
+    too, starts empty and waits for a package.
+    """
+
+    def __init__(
+        self,
+        application: Application | None = None,
+        *,
+        options: Options | None = None,
+        generation: int = 1,
+    ) -> None:
+        self.options = options or Options()
+        self.generation = generation if application is not None else 0
+        self._lease = _Lease(application) if application is not None else None
+        self._changed = threading.Condition()
+        self._swapping = threading.Lock()
+        self._closed = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is an application to use."""
+        return self._lease is not None
+
+    @contextmanager
+    def use(self) -> Iterator[Application]:
+        """The current application, kept open until the block is left; UnavailableError if none."""
+        with self._changed:
+            lease = self._lease
+            if lease is None:
+                raise UnavailableError(
+                    "the server is shutting down"
+                    if self._closed
+                    else "no application package is deployed; deploy one to the config port"
+                )
+            lease.users += 1
+        try:
+            yield lease.application
+        finally:
+            self._leave(lease)
+
+    def _leave(self, lease: _Lease) -> None:
+        with self._changed:
+            lease.users -= 1
+            last = lease.retired and lease.users == 0
+            self._changed.notify_all()
+        if last:
+            lease.application.close()
+
+    @cached_property
+    def intake(self) -> Intake:
+        """The queue of operations on documents, shared by every connection."""
+        from siftline.intake import Intake
+
+        return Intake(self.use)
+
+    def swap(
+        self,
+        make: Callable[[Application | None], Application],
+        *,
+        generation: int | None = None,
+    ) -> Application:
+        """Put what `make` returns for the current application (None if none) in its place.
+
+        Feeding pauses meanwhile. Where `make` raises, nothing has changed. generation: the number
+        of the new one, default one more than the current. One swap at a time.
+        """
+        with self._swapping, self.intake.pause():
+            old = self._lease
+            made = make(old.application if old is not None else None)
+            with self._changed:
+                if self._closed:
+                    made.close()
+                    raise UnavailableError("the server is shutting down")
+                self._lease = _Lease(made)
+                self.generation = self.generation + 1 if generation is None else generation
+            self._retire(old, made)
+        return made
+
+    def _retire(self, lease: _Lease | None, successor: Application | None) -> None:
+        """Close an application once nobody uses it."""
+        if lease is None or lease.application is successor:
+            return
+        with self._changed:
+            lease.retired = True
+            unused = lease.users == 0
+        if unused:
+            lease.application.close()
+
+    def close(self) -> None:
+        """Finish what the intake accepted, wait for every user (at most `grace`), then close."""
+        with self._swapping:
+            if "intake" in self.__dict__:
+                try:
+                    self.intake.close()
+                except SiftlineError as error:
+                    log.error("closing the intake: %s", error)
+            with self._changed:
+                self._closed = True
+                lease, self._lease = self._lease, None
+                if lease is not None:
+                    self._changed.wait_for(
+                        lambda: lease.users == 0, timeout=self.options.limits.grace
+                    )
+            self._retire(lease, None)

@@ -1,0 +1,1 @@
+"""Vespa's HTTP API, one module for each group of paths; each has `routes(host)`."""

@@ -1,0 +1,12 @@
+"""Request handlers of the application package."""
+
+from __future__ import annotations
+
+from starlette.routing import BaseRoute
+
+from siftline.serve.host import Host
+
+
+def routes(host: Host) -> list[BaseRoute]:
+    """The routes of this group."""
+    return []
