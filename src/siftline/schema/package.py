@@ -44,6 +44,8 @@ class Services:
     """What services.xml says: embedders by id, the content cluster's id, its document types.
 
     threads_per_search is content/engine/proton/tuning/searchnode/requestthreads/persearch.
+    ignore_undefined_fields is container/document-api/ignore-undefined-fields: fields of a fed
+    document that its schema lacks are left out instead of refused.
     """
 
     components: Mapping[str, Component] = field(default_factory=dict)
@@ -51,6 +53,7 @@ class Services:
     documents: tuple[str, ...] = ()
     threads_per_search: int = 1
     model_evaluation: bool = False
+    ignore_undefined_fields: bool = False
     source: str | None = field(default=None, compare=False)
 
 

@@ -80,6 +80,7 @@ def parse_services(
         documents=_documents(content) if content else (),
         threads_per_search=_threads(content) if content else 1,
         model_evaluation=any(c.find("model-evaluation") is not None for c in containers),
+        ignore_undefined_fields=any(map(_ignores_undefined, containers)),
         source=text,
     )
 
@@ -202,6 +203,17 @@ def _threads(content: XmlElement) -> int:
     if not found.text.isdigit() or int(found.text) < 1:
         found.fail(f"<persearch> is '{found.text}', expected a whole number from 1")
     return int(found.text)
+
+
+def _ignores_undefined(container: XmlElement) -> bool:
+    """Whether the document API leaves out fields that the schema lacks."""
+    api = container.find("document-api")
+    found = api.find("ignore-undefined-fields") if api is not None else None
+    if found is None:
+        return False
+    if found.text not in ("true", "false"):
+        found.fail(f"<ignore-undefined-fields> is '{found.text}', expected true or false")
+    return found.text == "true"
 
 
 def _preprocess(root: XmlElement, folder: Path | None) -> XmlElement:

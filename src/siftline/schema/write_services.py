@@ -31,7 +31,9 @@ def format_services(package: Package) -> str:
 def _container(services: Services) -> ET.Element:
     container = ET.Element("container", id="default", version="1.0")
     for tag in ("search", "document-api", "document-processing"):
-        ET.SubElement(container, tag)
+        child = ET.SubElement(container, tag)
+        if tag == "document-api" and services.ignore_undefined_fields:
+            ET.SubElement(child, "ignore-undefined-fields").text = "true"
     if services.model_evaluation:
         ET.SubElement(container, "model-evaluation")
     for component in services.components.values():
