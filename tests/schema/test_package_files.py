@@ -79,10 +79,12 @@ CONTENT = "<services><content id='c'>\n {} </content></services>"
     ("text", "message", "line"),
     [
         (CONTAINER.format("<component id='x' class='com.a.B' bundle='b'/>"), "'com.a.B' is a J", 2),
-        (CONTAINER.format("<handler id='h'/>"), "Java component", 2),
+        (CONTAINER.format("<handler id='h'/>"), "names no Python component", 2),
         (
-            CONTAINER.format("<search><chain id='a'><searcher id='com.S'/></chain></search>"),
-            "Java component",
+            CONTAINER.format(
+                "<search><chain id='a'><searcher id='com.S' bundle='b'/></chain></search>"
+            ),
+            'Java component.*write it in Python: <searcher id="module.Class"/>',
             2,
         ),
         (CONTAINER.format("<component id='x'/>"), "names no type", 2),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from siftline.errors import PackageError, Place
+from siftline.schema.chains import Chain, HandlerComponent
 from siftline.schema.definition import Schema
 
 
@@ -44,6 +45,7 @@ class Services:
     """What services.xml says: embedders by id, the content cluster's id, its document types.
 
     threads_per_search is content/engine/proton/tuning/searchnode/requestthreads/persearch.
+    document_chain: the chain that the content cluster adds to `default`, None where it names none.
     ignore_undefined_fields is container/document-api/ignore-undefined-fields: fields of a fed
     document that its schema lacks are left out instead of refused.
     """
@@ -54,7 +56,18 @@ class Services:
     threads_per_search: int = 1
     model_evaluation: bool = False
     ignore_undefined_fields: bool = False
+    search_chains: Mapping[str, Chain] = field(default_factory=dict)
+    document_chains: Mapping[str, Chain] = field(default_factory=dict)
+    document_chain: str | None = None
+    handlers: Mapping[str, HandlerComponent] = field(default_factory=dict)
     source: str | None = field(default=None, compare=False)
+
+    @property
+    def python_components(self) -> tuple[str, ...]:
+        """The dotted paths of the code in `ext/components` that runs in this application."""
+        chains = (*self.search_chains.values(), *self.document_chains.values())
+        inside = [component.id for chain in chains for component in chain.components]
+        return tuple(dict.fromkeys([*inside, *self.handlers]))
 
 
 @dataclass(frozen=True, slots=True)

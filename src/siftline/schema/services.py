@@ -15,6 +15,7 @@ from siftline.schema.elements import blank_elisions
 from siftline.schema.files import read_text
 from siftline.schema.nearest import nearest
 from siftline.schema.package import Component, ModelReference, Services
+from siftline.schema.read_chains import read_chains, read_document_chain, read_handlers
 from siftline.schema.xml_tree import XmlElement, parse_xml
 
 EMBEDDERS = (
@@ -74,6 +75,7 @@ def parse_services(
     if len(contents) > 1:
         contents[1].fail("several content clusters are not supported: one machine is one cluster")
     content = contents[0] if contents else None
+    document_chains = read_chains(containers, "document")
     return Services(
         components=_components(containers),
         content_id=content.attributes.get("id", "content") if content else "content",
@@ -81,6 +83,10 @@ def parse_services(
         threads_per_search=_threads(content) if content else 1,
         model_evaluation=any(c.find("model-evaluation") is not None for c in containers),
         ignore_undefined_fields=any(map(_ignores_undefined, containers)),
+        search_chains=read_chains(containers, "search"),
+        document_chains=document_chains,
+        document_chain=read_document_chain(content, document_chains),
+        handlers=read_handlers(containers),
         source=text,
     )
 
@@ -98,11 +104,18 @@ def _refuse_java(root: XmlElement) -> None:
                 name = element.attributes.get("class") or element.attributes.get("id", "")
                 element.fail(
                     f"<{element.tag}> '{name}' is a Java component, which cannot run here; "
-                    'use a built-in type="…", or a Python counterpart'
+                    f"{_counterpart(element.tag)}"
                 )
-        if element.tag in ("searcher", "documentprocessor", "renderer", "handler"):
+        if element.tag == "renderer":
             name = element.attributes.get("id", "")
-            element.fail(f"<{element.tag}> '{name}' is a Java component, which cannot run here")
+            element.fail(f"<renderer> '{name}' is a Java component, which cannot run here")
+
+
+def _counterpart(tag: str) -> str:
+    """What to write instead of a Java class."""
+    if tag in ("searcher", "documentprocessor", "handler"):
+        return f'write it in Python: <{tag} id="module.Class"/> is a file in ext/components'
+    return 'use a built-in type="…"'
 
 
 def _components(containers: list[XmlElement]) -> Mapping[str, Component]:

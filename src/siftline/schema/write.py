@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from siftline.errors import PackageError
+from siftline.schema.chains import COMPONENTS
 from siftline.schema.definition import Constant
 from siftline.schema.package import Package
 from siftline.schema.query_profiles import format_query_profile
@@ -110,6 +111,9 @@ def _named_files(package: Package) -> Iterator[str]:
                 yield reference.path
     for query in package.settings.sparse_queries.values():
         yield query.idf
+    if package.folder is not None and package.services.python_components:
+        for path in sorted((package.folder / COMPONENTS).rglob("*")):
+            yield path.relative_to(package.folder).as_posix()
 
 
 def _carry(package: Package, folder: Path, draft: Path) -> None:

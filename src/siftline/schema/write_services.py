@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 
 from siftline.schema.package import Component, Package, Services
 from siftline.schema.services import parse_services
+from siftline.schema.write_chains import write_chains, write_handlers
 
 #: elements whose parts are attributes, not children
 _ATTRIBUTES = ("batching",)
@@ -21,7 +22,7 @@ def format_services(package: Package) -> str:
             return source
     root = ET.Element("services", version="1.0")
     root.append(_container(services))
-    if package.schemas or services.documents:
+    if package.schemas or services.documents or services.document_chain:
         root.append(_content(services))
     ET.indent(root)
     text = ET.tostring(root, encoding="unicode", short_empty_elements=True)
@@ -30,10 +31,13 @@ def format_services(package: Package) -> str:
 
 def _container(services: Services) -> ET.Element:
     container = ET.Element("container", id="default", version="1.0")
-    for tag in ("search", "document-api", "document-processing"):
-        child = ET.SubElement(container, tag)
-        if tag == "document-api" and services.ignore_undefined_fields:
-            ET.SubElement(child, "ignore-undefined-fields").text = "true"
+    write_chains(ET.SubElement(container, "search"), "searcher", services.search_chains)
+    documents = ET.SubElement(container, "document-api")
+    if services.ignore_undefined_fields:
+        ET.SubElement(documents, "ignore-undefined-fields").text = "true"
+    processing = ET.SubElement(container, "document-processing")
+    write_chains(processing, "documentprocessor", services.document_chains)
+    write_handlers(container, services.handlers)
     if services.model_evaluation:
         ET.SubElement(container, "model-evaluation")
     for component in services.components.values():
@@ -73,8 +77,10 @@ def _content(services: Services) -> ET.Element:
     documents = ET.SubElement(content, "documents")
     for name in services.documents:
         ET.SubElement(documents, "document", type=name, mode="index")
-    if services.components:
-        ET.SubElement(documents, "document-processing", cluster="default")
+    if services.components or services.document_chain:
+        processing = ET.SubElement(documents, "document-processing", cluster="default")
+        if services.document_chain:
+            processing.set("chain", services.document_chain)
     nodes = ET.SubElement(content, "nodes")
     ET.SubElement(nodes, "node", {"hostalias": "node1", "distribution-key": "0"})
     if services.threads_per_search != 1:
