@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -15,6 +17,7 @@ from siftline.engine import Engine, FeedReport
 from siftline.errors import DocumentError, UsageError
 from siftline.feed.operation import DocumentId, Operation
 from siftline.feed.reader import operations_from, read_operations
+from siftline.match.deadline import NEVER
 from siftline.match.query import Query
 from siftline.match.request import parse_request
 from siftline.model.locate import ModelFiles
@@ -164,9 +167,12 @@ class Application:
 
         `query` (or `q`) is the text; `ranking` names a query profile or rank profile; `yql`,
         `hits`, `offset`, `input.query(name)` and the others as in a request. QueryError where they
-        are wrong.
+        are wrong. A `timeout` that they or their query profile state is kept: DeadlineError once it
+        is over. Without one a query takes as long as it takes, however slow the models are.
         """
-        return self.search(self.request(**parameters))
+        started = time.monotonic()
+        query = self.request(**parameters)
+        return self.search(replace(query, deadline=query.due(started)))
 
     def request(self, **parameters: Any) -> Query:
         """The query that request parameters mean, its texts embedded."""
@@ -175,7 +181,12 @@ class Application:
         return parse_request(parameters, self.package, self.embed)
 
     def search(self, query: Query, features: tuple[ListedFeature, ...] = ()) -> Result:
-        """The answer to a query; `features` are listed with the profile's match-features."""
+        """The answer to a query; `features` are listed with the profile's match-features.
+
+        A query that states a timeout and has no deadline yet gets it from now.
+        """
+        if query.deadline == NEVER:
+            query = replace(query, deadline=query.due())
         return self.engine(query.schema).search(query, features)
 
     def embed(self, embedder: str | None, text: str, target: TensorType) -> Tensor:

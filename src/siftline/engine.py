@@ -283,7 +283,10 @@ class Engine:
         )
 
     def search(self, query: Query, features: Sequence[ListedFeature] = ()) -> Result:
-        """The answer to a query; `features` are listed with the profile's match-features."""
+        """The answer to a query; `features` are listed with the profile's match-features.
+
+        DeadlineError once the query's deadline has passed.
+        """
         started = time.perf_counter()
         plan = self.plan(query.profile)
         snapshot = self.index.snapshot()

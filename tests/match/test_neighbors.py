@@ -268,7 +268,9 @@ def test_strategies_of_the_specification(
     """Nine documents get no graph, so an exact one stands in; the scan exposes only k."""
     ways = []
 
-    def graphs(snapshot: Snapshot, node: Any, query: Any, count: int, allowed: Any) -> Any:
+    def graphs(
+        snapshot: Snapshot, node: Any, query: Any, count: int, allowed: Any, deadline: Any
+    ) -> Any:
         size = "" if count == node.target_hits else f" of {count}"
         ways.append("filtered graph" if allowed is not None else f"graph{size}")
         return scan(snapshot, node.field, query, count, allowed)

@@ -50,7 +50,7 @@ def parse(given: Given, whole: Package | None = None) -> Query:
 def test_defaults() -> None:
     query = parse({})
     assert (query.root, query.profile, query.schema) == (All(), "default", "doc")
-    assert (query.hits, query.offset, query.timeout, query.trace_level) == (10, 0, 0.5, 0)
+    assert (query.hits, query.offset, query.timeout, query.trace_level) == (10, 0, None, 0)
     assert (query.rerank_count, query.global_rerank_count, query.exhaustive) == (None, None, False)
     assert (query.select, query.summary, query.order_by, query.language) == (None, None, (), None)
 
@@ -81,6 +81,10 @@ def test_defaults() -> None:
         ({"timeout": "1.5s"}, "timeout", 1.5),
         ({"timeout": "1500ms"}, "timeout", 1.5),
         ({"yql": "select * from doc timeout 250"}, "timeout", 0.25),
+        ({}, "soft_factor", 0.7),
+        ({"ranking.softtimeout.factor": "0.5"}, "soft_factor", 0.5),
+        ({"ranking.softtimeout.enable": "false"}, "soft_factor", None),
+        ({"ranking.softtimeout.enable": True}, "soft_factor", 0.7),
         ({"yql": "select title,tag from doc"}, "select", ("title", "tag")),
         ({"yql": "select * from msmarco"}, "schema", "doc"),
         ({"yql": "select * from sources *"}, "schema", "doc"),
@@ -207,6 +211,9 @@ def test_bodies_of_the_multilingual_post() -> None:
         ({"hits": "many"}, "'hits' must be a whole number from 0, not 'many'"),
         ({"hits": -1}, "'hits' must be"),
         ({"timeout": "soon"}, "must be a duration"),
+        ({"ranking.softtimeout.factor": "1.5"}, "a number from 0 to 1"),
+        ({"ranking.softtimeout.factor": "half"}, "a number from 0 to 1"),
+        ({"ranking.softtimeout.enable": "maybe"}, "true or false"),
         ({"maxHits": 9}, "maxHits must be specified in a query profile"),
         ({"queryProfile": "nope"}, "there is no query profile 'nope'"),
         ({"ranking.matching.exhaustive": "maybe"}, "true or false"),

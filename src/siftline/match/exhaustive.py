@@ -13,6 +13,7 @@ import numpy as np
 from siftline.index.packed import restore_cells
 from siftline.index.snapshot import Snapshot
 from siftline.match.bm25 import ScoredTerm
+from siftline.match.deadline import MATCHING, NEVER, Deadline
 from siftline.match.distance import distance
 from siftline.match.occurrences import occurrences
 from siftline.match.top import Top, best
@@ -42,12 +43,16 @@ def live_documents(snapshot: Snapshot) -> np.ndarray:
 
 
 def text_scores(
-    snapshot: Snapshot, terms: Sequence[ScoredTerm], others: Sequence[np.ndarray] = ()
+    snapshot: Snapshot,
+    terms: Sequence[ScoredTerm],
+    others: Sequence[np.ndarray] = (),
+    *,
+    deadline: Deadline = NEVER,
 ) -> Scores:
     """BM25 sums over the terms in their order; `others` are documents that match with score 0."""
     scores, matched = np.zeros(snapshot.limit), np.zeros(snapshot.limit, bool)
     for term in terms:
-        for segment in snapshot.segments:
+        for segment in deadline.over(snapshot.segments, MATCHING):
             postings = segment.text(term.field)
             documents, frequencies = occurrences(postings, term.tokens, term.near)
             at = segment.base + documents.astype(np.int64)
@@ -58,12 +63,14 @@ def text_scores(
     return Scores(scores, matched & live_documents(snapshot))
 
 
-def sparse_scores(snapshot: Snapshot, field: str, query: Tensor) -> Scores:
+def sparse_scores(
+    snapshot: Snapshot, field: str, query: Tensor, *, deadline: Deadline = NEVER
+) -> Scores:
     """Dot products with the query's cells in their order; matched where a label is shared."""
     scores, matched = np.zeros(snapshot.limit), np.zeros(snapshot.limit, bool)
     weights = query.cells.astype(np.float64)
     for (label,), weight in zip(query.labels, weights.tolist(), strict=True):
-        for segment in snapshot.segments:
+        for segment in deadline.over(snapshot.segments, MATCHING):
             reader = segment.forward(field)
             rows = reader.rows
             number = reader.vocabulary.find(label)

@@ -16,6 +16,7 @@ from siftline.index.segment import Segment
 from siftline.index.snapshot import Snapshot
 from siftline.match import exhaustive
 from siftline.match.bm25 import ScoredTerm
+from siftline.match.deadline import MATCHING, NEVER, Deadline
 from siftline.match.occurrences import occurrences
 from siftline.match.sparse_kernel import maxscore_sparse
 from siftline.match.text_kernel import maxscore_text
@@ -44,13 +45,15 @@ def search_text(
     count: int,
     allowed: np.ndarray | None = None,
     others: Sequence[np.ndarray] = (),
+    *,
+    deadline: Deadline = NEVER,
 ) -> Top:
     """The best `count` documents by the BM25 sum of the terms.
 
     allowed: bool `(limit,)`, only those. others: sorted documents int64 that match with score 0.
     """
     heap = _Heap(min(count, snapshot.limit))
-    for segment in snapshot.segments:
+    for segment in deadline.over(snapshot.segments, MATCHING):
         lists = _TextLists(segment)
         for term in terms:
             lists.add(term)
@@ -151,7 +154,13 @@ class _TextLists:
 
 
 def search_sparse(
-    snapshot: Snapshot, field: str, query: Tensor, count: int, allowed: np.ndarray | None = None
+    snapshot: Snapshot,
+    field: str,
+    query: Tensor,
+    count: int,
+    allowed: np.ndarray | None = None,
+    *,
+    deadline: Deadline = NEVER,
 ) -> Top:
     """The best `count` documents by dot product with the query, of those that share a label.
 
@@ -160,14 +169,16 @@ def search_sparse(
     weights = query.cells.astype(np.float64)
     readers = [segment.sparse(field) for segment in snapshot.segments]
     if (weights < 0).any() or not all(reader.nonnegative for reader in readers):
-        return exhaustive.sparse_scores(snapshot, field, query).best(count, allowed)
+        scores = exhaustive.sparse_scores(snapshot, field, query, deadline=deadline)
+        return scores.best(count, allowed)
     heap = _Heap(min(count, snapshot.limit))
     if not len(heap.arrays[0]) or not len(weights):
         return heap.top()
     # A label has the same number in every segment.
     vocabulary = readers[0].vocabulary
     numbers = np.array([vocabulary.find(address[0]) for address in query.labels], np.int64)
-    for segment, reader in zip(snapshot.segments, readers, strict=True):
+    pairs = zip(snapshot.segments, readers, strict=True)
+    for segment, reader in deadline.over(pairs, MATCHING):
         _search_sparse(reader, numbers, weights, _allowed(segment, allowed), heap, segment.base)
     return heap.top()
 

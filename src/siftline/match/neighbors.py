@@ -19,6 +19,7 @@ from siftline.index.packed import restore_cells
 from siftline.index.segment import Segment
 from siftline.index.snapshot import Snapshot
 from siftline.match import exhaustive
+from siftline.match.deadline import MATCHING, NEVER, Deadline
 from siftline.match.distance import closeness, distance
 from siftline.match.maxscore import search_sparse
 from siftline.match.prepare import Prepared
@@ -42,12 +43,15 @@ def nearest(
     """
     tensor = prepared.tensors[node.query]
     spec = prepared.layout.vectors[node.field]
+    deadline = prepared.query.deadline
     if spec.form == "sparse":
         if prepared.query.exhaustive:
-            found = exhaustive.sparse_scores(snapshot, node.field, tensor)
+            found = exhaustive.sparse_scores(snapshot, node.field, tensor, deadline=deadline)
             top = found.best(node.target_hits, allowed)
         else:
-            top = search_sparse(snapshot, node.field, tensor, node.target_hits, allowed)
+            top = search_sparse(
+                snapshot, node.field, tensor, node.target_hits, allowed, deadline=deadline
+            )
         return _within(top, -top.scores, node)
     query = tensor.array.astype(np.float64)
     top = _dense(snapshot, prepared, node, query, allowed)
@@ -70,22 +74,22 @@ def _dense(
     allowed: np.ndarray | None,
 ) -> Top:
     """The nearest documents with the negative distance as score."""
-    count = node.target_hits
+    count, deadline = node.target_hits, prepared.query.deadline
     graphs = any(segment.dense(node.field).has_graph for segment in snapshot.segments)
     if prepared.query.exhaustive or node.approximate is False or not graphs:
-        return scan(snapshot, node.field, query, count, allowed)
+        return scan(snapshot, node.field, query, count, allowed, deadline=deadline)
     share = _share(snapshot, allowed)
     if share is None:
-        return _search_graphs(snapshot, node, query, count, None)
+        return _search_graphs(snapshot, node, query, count, None, deadline)
     if share > _setting(prepared, node, "post-filter-threshold", POST_FILTER_THRESHOLD):
         factor = _setting(prepared, node, "target-hits-max-adjustment-factor", MAX_ADJUSTMENT)
         wanted = max(math.floor(min(count / share, factor * count)), 1)
-        found = _search_graphs(snapshot, node, query, wanted, None)
+        found = _search_graphs(snapshot, node, query, wanted, None, deadline)
         keep = np.ones(len(found), bool) if allowed is None else allowed[found.documents]
         return Top(found.documents[keep][:count], found.scores[keep][:count])
     if share < _setting(prepared, node, "approximate-threshold", APPROXIMATE_THRESHOLD):
-        return scan(snapshot, node.field, query, count, allowed)
-    return _search_graphs(snapshot, node, query, count, allowed)
+        return scan(snapshot, node.field, query, count, allowed, deadline=deadline)
+    return _search_graphs(snapshot, node, query, count, allowed, deadline)
 
 
 def _share(snapshot: Snapshot, allowed: np.ndarray | None) -> float | None:
@@ -113,23 +117,32 @@ def scan(
     query: np.ndarray,
     count: int,
     allowed: np.ndarray | None = None,
+    *,
+    deadline: Deadline = NEVER,
 ) -> Top:
     """The nearest `count` documents, exactly; score is the negative distance.
 
-    query: float64 `(d,)`. allowed: bool `(limit,)`, only those.
+    query: float64 `(d,)`. allowed: bool `(limit,)`, only those. deadline: looked at before each
+    block of rows that is measured.
     """
     found = Top(np.zeros(0, np.int64), np.zeros(0))
     for segment in snapshot.segments:
-        found = _merged(found, _scan_segment(segment, field, query, count, allowed), count)
+        own = _scan_segment(segment, field, query, count, allowed, deadline)
+        found = _merged(found, own, count)
     return found
 
 
 def _scan_segment(
-    segment: Segment, field: str, query: np.ndarray, count: int, allowed: np.ndarray | None
+    segment: Segment,
+    field: str,
+    query: np.ndarray,
+    count: int,
+    allowed: np.ndarray | None,
+    deadline: Deadline,
 ) -> Top:
     reader = segment.dense(field)
     found = Top(np.zeros(0, np.int64), np.zeros(0))
-    for rows in _blocks(reader, _mask(segment, allowed)):
+    for rows in deadline.over(_blocks(reader, _mask(segment, allowed)), MATCHING):
         scores = -_distances(reader, rows, query)
         documents = segment.base + reader.documents_of(_numbers(rows))
         found = _merged(found, best(documents, scores, count), count)
@@ -163,12 +176,13 @@ def _search_graphs(
     query: np.ndarray,
     count: int,
     allowed: np.ndarray | None,
+    deadline: Deadline,
 ) -> Top:
     found = Top(np.zeros(0, np.int64), np.zeros(0))
-    for segment in snapshot.segments:
+    for segment in deadline.over(snapshot.segments, MATCHING):
         own = _search_graph(segment, node, query, count, _mask(segment, allowed))
         if own is None:
-            own = _scan_segment(segment, node.field, query, count, allowed)
+            own = _scan_segment(segment, node.field, query, count, allowed, deadline)
         found = _merged(found, own, count)
     return found
 

@@ -110,11 +110,11 @@ class Parameters(Mapping[str, Any]):
             raise QueryError(f"'{name}' must be true or false, not '{value}'", Place(field=name))
         return str(value).lower() == "true"
 
-    def seconds(self, name: str, default: float) -> float:
-        """A duration: `2`, `2s`, `1500ms`; a bare number is seconds."""
+    def seconds(self, name: str) -> float | None:
+        """A duration: `2`, `2s`, `1500ms`; a bare number is seconds. None where absent."""
         value = self.get(name)
         if value is None or value == "":
-            return default
+            return None
         found = _TIME.match(str(value))
         if not found:
             raise QueryError(

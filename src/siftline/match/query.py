@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dataclasses import field as default_field
 from typing import Any
 
+from siftline.match.deadline import NEVER, SOFT_FACTOR, Deadline
 from siftline.tensor.tensor import Tensor
 
 
@@ -213,8 +214,10 @@ class Query:
     inputs: `query(name)` → Tensor or number, already of the declared type. rerank_count and
     global_rerank_count override the profile (0 switches the phase off). exhaustive: score every
     document instead of pruning. select: fields to show, None for all. order_by: (field,
-    descending). timeout: seconds. parameters: the request parameters by full name, query profile
-    included, for `@name` and traces.
+    descending). timeout: the seconds that the request or its query profile states, None where they
+    state none; soft_factor: the share of them after which work is left out, None for never.
+    deadline: until when it is to be answered, set by whoever searches. parameters: the request
+    parameters by full name, query profile included, for `@name` and traces.
     """
 
     root: Node
@@ -228,9 +231,21 @@ class Query:
     summary: str | None = None
     select: tuple[str, ...] | None = None
     order_by: tuple[tuple[str, bool], ...] = ()
-    timeout: float = 0.5
+    timeout: float | None = None
+    soft_factor: float | None = SOFT_FACTOR
+    deadline: Deadline = NEVER
     trace_level: int = 0
     exhaustive: bool = False
     language: str | None = None
     rank_properties: Mapping[str, str] = default_field(default_factory=dict)
     parameters: Mapping[str, Any] = default_field(default_factory=dict)
+
+    def due(self, started: float | None = None, default: float | None = None) -> Deadline:
+        """The deadline of the query's timeout, or of `default` seconds where it states none.
+
+        started: when it came in, of `time.monotonic()`, None for now. NEVER without any timeout.
+        """
+        timeout = default if self.timeout is None else self.timeout
+        if timeout is None:
+            return NEVER
+        return Deadline.after(timeout, started=started, soft_factor=self.soft_factor)

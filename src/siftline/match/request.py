@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from siftline.errors import Place, QueryError
+from siftline.match.deadline import SOFT_FACTOR
 from siftline.match.inputs import Embed, InputReader
 from siftline.match.parameters import Parameters, request_parameters
 from siftline.match.query import Nothing, Query
@@ -21,6 +22,8 @@ MAX_HITS = 400
 MAX_OFFSET = 1000
 
 DEFAULT_HITS = 10
+
+#: Seconds that a front door gives a query which states no timeout, as Vespa does.
 DEFAULT_TIMEOUT = 0.5
 
 
@@ -50,7 +53,8 @@ def parse_request(parameters: Mapping[str, Any], package: Package, embed: Embed)
         summary=values.text("presentation.summary"),
         select=statement.select,
         order_by=statement.order_by or _sorting(values),
-        timeout=values.seconds("timeout", DEFAULT_TIMEOUT) if timeout is None else timeout,
+        timeout=values.seconds("timeout") if timeout is None else timeout,
+        soft_factor=_soft_factor(values),
         trace_level=values.whole("trace.level") or 0,
         exhaustive=values.flag("ranking.matching.exhaustive"),
         language=values.text("model.language"),
@@ -70,13 +74,13 @@ def _statement(values: Parameters, package: Package) -> Statement:
     if yql is not None:
         return parse_yql(yql, values, fields)
     if text is None:
-        raise QueryError("Null query", Place(field="yql"))
+        raise QueryError("Null query", Place(field="yql"), code=1)
     if type_ == "yql":
         return parse_yql(text, values, fields)
     default = values.text("model.defaultIndex") or "default"
     root = parse_user_query(text, type_, default, fields)
     if isinstance(root, Nothing):
-        raise QueryError("Null query", Place(field="query"))
+        raise QueryError("Null query", Place(field="query"), code=1)
     return Statement(None, None, root)
 
 
@@ -138,9 +142,30 @@ def _window(values: Parameters, statement: Statement) -> tuple[int, int]:
         allowed = values.whole(parameter) if parameter in values else limit
         if allowed is not None and number > allowed:
             raise QueryError(
-                f"{number} {what} requested, configured limit: {allowed}.", Place(field=what)
+                f"{number} {what} requested, configured limit: {allowed}.",
+                Place(field=what),
+                code=3,
             )
     return hits, offset
+
+
+def _soft_factor(values: Parameters) -> float | None:
+    """`ranking.softtimeout.factor`, from 0 to 1; None where `…enable` is false."""
+    if "ranking.softtimeout.enable" in values and not values.flag("ranking.softtimeout.enable"):
+        return None
+    text = values.text("ranking.softtimeout.factor")
+    if text is None:
+        return SOFT_FACTOR
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = -1.0
+    if not 0 <= factor <= 1:
+        raise QueryError(
+            f"'ranking.softtimeout.factor' must be a number from 0 to 1, not '{text}'",
+            Place(field="ranking.softtimeout.factor"),
+        )
+    return factor
 
 
 def _sorting(values: Parameters) -> tuple[tuple[str, bool], ...]:

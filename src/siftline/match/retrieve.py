@@ -21,6 +21,7 @@ from siftline.index.snapshot import Snapshot
 from siftline.match import exhaustive
 from siftline.match.bm25 import scored_terms
 from siftline.match.candidates import Candidates
+from siftline.match.deadline import MATCHING, Deadline
 from siftline.match.filters import (
     member_documents,
     range_documents,
@@ -62,7 +63,8 @@ def retrieve(snapshot: Snapshot, prepared: Prepared) -> Candidates:
     """Every document that the query exposes to ranking, ascending.
 
     columns: `rawScore(field)` and `itemRawScore(label)` float64 `(n,)` of the operators that
-    matched, 0 elsewhere; several operators on a field add up.
+    matched, 0 elsewhere; several operators on a field add up. DeadlineError once the query's time
+    is over, which is looked at for every operator and segment.
     """
     evaluation = _Evaluation(snapshot, prepared)
     documents = evaluation.documents(prepared.root, None)
@@ -77,8 +79,14 @@ class _Evaluation:
     found: list[tuple[tuple[str, ...], Top]] = field(default_factory=list)
     scoring: bool = True
 
+    @property
+    def deadline(self) -> Deadline:
+        """When the query must be answered."""
+        return self.prepared.query.deadline
+
     def documents(self, node: Node, allowed: np.ndarray | None) -> np.ndarray:
         """The node's documents; allowed: bool `(limit,)`, the filter of choosing operators."""
+        self.deadline.check(MATCHING)
         match node:
             case And():
                 return self._and(node, allowed)
@@ -165,9 +173,10 @@ class _Evaluation:
             others += [self._word_in(word, name) for name in rest]
         terms = scored_terms(self.snapshot, self.prepared, words)
         if query.exhaustive:
-            top = exhaustive.text_scores(self.snapshot, terms, others).best(count, allowed)
+            found = exhaustive.text_scores(self.snapshot, terms, others, deadline=self.deadline)
+            top = found.best(count, allowed)
         else:
-            top = search_text(self.snapshot, terms, count, allowed, others)
+            top = search_text(self.snapshot, terms, count, allowed, others, deadline=self.deadline)
         return np.sort(top.documents)
 
     def _scored(self, node: NearestNeighbor | Wand | DotProduct, top: Top) -> np.ndarray:
@@ -187,7 +196,9 @@ class _Evaluation:
             cells = np.array(list(node.weights.values()), vector.type.dtype)
             query = Tensor(vector.type, labels, cells)
             count = node.target_hits if isinstance(node, Wand) else self.snapshot.limit
-            top = search_sparse(self.snapshot, node.field, query, count, allowed)
+            top = search_sparse(
+                self.snapshot, node.field, query, count, allowed, deadline=self.deadline
+            )
         else:
             top = self._weighted(node, allowed)
         if isinstance(node, DotProduct):
@@ -197,7 +208,7 @@ class _Evaluation:
 
     def _weighted(self, node: Wand | DotProduct, allowed: np.ndarray | None) -> Top:
         documents, scores = [NONE], [np.zeros(0)]
-        for segment in self.snapshot.segments:
+        for segment in self.deadline.over(self.snapshot.segments, MATCHING):
             found, products = weighted_products(segment.column(node.field), dict(node.weights))
             keep = segment.live[found]
             documents.append(segment.base + found[keep])
@@ -249,7 +260,8 @@ class _Evaluation:
 
     def _everywhere(self, find: Callable[[Segment], np.ndarray]) -> np.ndarray:
         parts = [
-            segment.base + find(segment).astype(np.int64) for segment in self.snapshot.segments
+            segment.base + find(segment).astype(np.int64)
+            for segment in self.deadline.over(self.snapshot.segments, MATCHING)
         ]
         return np.concatenate(parts) if parts else NONE
 

@@ -1,4 +1,8 @@
-"""First, second and global phase over a query's candidates (spec 7)."""
+"""First, second and global phase over a query's candidates (spec 7).
+
+Past the query's soft deadline a phase that has not begun is left out, the global phase too, and
+the first phase stops where it is; past the hard one there is no answer.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from siftline.errors import PackageError
 from siftline.match.candidates import Candidates
 from siftline.rank.features.columns import Column
 from siftline.rank.features.ranks import LARGEST_DOUBLE, per_hit
 from siftline.rank.features.source import HitFeatures, Run
 from siftline.rank.order import best, clean, rescale
 from siftline.rank.plan import ListedFeature, PhasePlan, Plan
+from siftline.rank.portions import score, score_in_time
 from siftline.rank.ranked import FeatureValue, Ranked
 from siftline.rank.sorting import sort_positions, sorts_by_attribute
 from siftline.rank.statistics import PhaseTrace
@@ -26,6 +30,9 @@ if TYPE_CHECKING:
     from siftline.index.snapshot import Snapshot
     from siftline.match.prepare import Prepared
 
+#: The reason for an answer that time ran out on (spec 3.11).
+TIMEOUT = "timeout"
+
 FIRST, SECOND, GLOBAL = "first-phase", "second-phase", "global-phase"
 
 
@@ -34,7 +41,8 @@ class Standing:
     """The hits in their present order, best first, and what each phase gave them.
 
     rows: positions among the candidates, int64. scores: float64. phases: phase → the scores it
-    gave. total counts hits that are not among `rows` too.
+    gave. total counts hits that are not among `rows` too. late: something was left out for want of
+    time. covered: the share of the documents that was scored.
     """
 
     rows: np.ndarray
@@ -42,6 +50,8 @@ class Standing:
     total: int
     phases: dict[str, Column] = field(default_factory=dict)
     statistics: list[PhaseTrace] = field(default_factory=list)
+    late: bool = False
+    covered: float = 1.0
 
 
 def rank(
@@ -54,7 +64,8 @@ def rank(
 ) -> Ranked:
     """Rank the candidates as the plan's profile says and return the page that the query asks for.
 
-    features: listed with the profile's match-features for this query only.
+    features: listed with the profile's match-features for this query only. DeadlineError where
+    the query's time is over before the phases are done.
     """
     run = Run(plan, snapshot, prepared, candidates.documents)
     everything = run.everything()
@@ -62,11 +73,11 @@ def rank(
         run.columns.put(name, everything.rows, column)
     limits = Limits.of(run)
     standing = _first_phase(run, everything, limits)
-    if plan.second is not None and limits.second:
+    if plan.second is not None and _begins(run, standing, plan.second, limits.second):
         _set_ranks(run, standing.rows[: limits.second])
         _rerank(run, standing, plan.second, limits.second)
     run.columns.put("secondPhase", standing.rows, standing.scores)
-    if plan.global_ is not None and limits.global_:
+    if plan.global_ is not None and _begins(run, standing, plan.global_, limits.global_):
         _rerank(run, standing, plan.global_, limits.global_)
     return _page(run, standing, (*plan.match_features, *features), limits)
 
@@ -101,18 +112,34 @@ def _count(phase: PhasePlan | None, override: int | None) -> int:
     return phase.count if override is None else override
 
 
+def _begins(run: Run, standing: Standing, phase: PhasePlan, count: int) -> bool:
+    """Whether a phase after the first runs: it has hits to rank, and there is time left."""
+    if not count:
+        return False
+    deadline = run.prepared.query.deadline
+    deadline.check(phase.name)
+    if len(standing.rows) and deadline.soft_passed:
+        standing.late = True
+        return False
+    return True
+
+
 def _first_phase(run: Run, source: HitFeatures, limits: Limits) -> Standing:
     phase = run.plan.first
     started = time.perf_counter()
-    scores = clean(_scores(phase, source))
-    run.columns.put("firstPhase", source.rows, scores)
-    run.columns.put("firstPhaseMax", source.rows, Tensor.scalar(scores.max(initial=-np.inf)))
-    kept = source.rows
+    scores = clean(score_in_time(phase, source, partial=True))
+    scored = source.rows if len(scores) == source.count else source.rows[: len(scores)]
+    run.columns.put("firstPhase", scored, scores)
+    run.columns.put("firstPhaseMax", scored, Tensor.scalar(scores.max(initial=-np.inf)))
+    kept = scored
     if phase.drop_limit is not None:
         kept = kept[scores > phase.drop_limit]
     top = kept[best(scores[kept], min(phase.count, limits.depth))]
     standing = Standing(top, scores[top], len(kept))
-    standing.phases[FIRST] = Column(source.rows, scores)
+    standing.phases[FIRST] = Column(scored, scores)
+    if len(scored) < source.count:
+        standing.late = True
+        standing.covered = (int(source.documents[len(scored) - 1]) + 1) / run.snapshot.limit
     if limits.depth > phase.count:
         _append_unkept(standing, kept, limits.depth)
     seconds = time.perf_counter() - started
@@ -135,7 +162,9 @@ def _rerank(run: Run, standing: Standing, phase: PhasePlan, count: int) -> None:
     """Rank the best `count` hits anew, rescale the others, drop what the limit drops."""
     started = time.perf_counter()
     rows, before = standing.rows[:count], standing.scores[:count]
-    scores = clean(_scores(phase, HitFeatures(run, rows, arriving=before)))
+    # The last phase may compare its hits with one another, so they stay together.
+    scoring = score if phase.name == GLOBAL else score_in_time
+    scores = clean(scoring(phase, HitFeatures(run, rows, arriving=before)))
     rest = rescale(standing.scores[count:], before, scores)
     standing.phases[phase.name] = Column.of(rows, scores)
     everything = np.concatenate([scores, rest])
@@ -151,23 +180,11 @@ def _rerank(run: Run, standing: Standing, phase: PhasePlan, count: int) -> None:
     standing.statistics.append(PhaseTrace(phase.name, len(rows), left, seconds))
 
 
-def _scores(phase: PhasePlan, source: HitFeatures) -> np.ndarray:
-    if not source.count:
-        return np.empty(0)
-    value = phase.program(source)
-    try:
-        return per_hit(value, source.count)
-    except PackageError:
-        raise PackageError(
-            f"the {phase.name} expression gives a tensor, but a score must be a number",
-            phase.place,
-        ) from None
-
-
 def _page(
     run: Run, standing: Standing, features: Sequence[ListedFeature], limits: Limits
 ) -> Ranked:
     started = time.perf_counter()
+    run.prepared.query.deadline.check("the page")
     positions = np.arange(len(standing.rows))
     if limits.sorted:
         positions = sort_positions(run, standing.rows, standing.scores)
@@ -188,6 +205,8 @@ def _page(
         tuple(standing.statistics),
         match,
         summary,
+        frozenset({TIMEOUT}) if standing.late else frozenset(),
+        standing.covered,
     )
 
 

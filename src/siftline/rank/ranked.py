@@ -21,7 +21,9 @@ class Ranked:
     documents: int64 `(k,)`, numbers of the snapshot. scores: float64 `(k,)`. phases: phase name →
     the score it gave, float64 `(k,)`, NaN for hits it did not score. total: hits that no phase
     dropped. match_features and summary_features: one mapping for each hit, None where the
-    profile lists none. statistics: the phases in the order they ran.
+    profile lists none. statistics: the phases in the order they ran. degraded: why a phase or a
+    part of the matches was left out. covered: the share of the documents that the first phase got
+    to.
     """
 
     documents: np.ndarray
@@ -31,6 +33,8 @@ class Ranked:
     statistics: tuple[PhaseTrace, ...] = ()
     match_features: tuple[Mapping[str, FeatureValue], ...] | None = None
     summary_features: tuple[Mapping[str, FeatureValue], ...] | None = None
+    degraded: frozenset[str] = frozenset()
+    covered: float = 1.0
 
     def __len__(self) -> int:
         return len(self.documents)

@@ -62,11 +62,17 @@ def answer(
     return Result(
         hits,
         ranked.total,
-        Coverage(snapshot.document_count),
+        _coverage(snapshot.document_count, ranked),
         Trace((matching, *ranked.statistics, summary), level=query.trace_level),
         timing=_timing(query.parameters.get("presentation.timing"), started, filling, done),
         tensors=str(query.parameters.get("presentation.format.tensors", "short")),
     )
+
+
+def _coverage(documents: int, ranked: Ranked) -> Coverage:
+    """Of all documents, those that were got to; an answer without ranking them all is degraded."""
+    percent = math.floor(100 * ranked.covered)
+    return Coverage(math.floor(documents * ranked.covered), percent, ranked.degraded)
 
 
 def _scores(ranked: Ranked, row: int) -> dict[str, float]:

@@ -72,8 +72,12 @@ class BoundModel:
         feeds = {port.name: self._feed(port, hits) for port in session.inputs}
         if _batches(session, self.outputs) and all(f.shape[1] == 1 for f in feeds.values()):
             joined = {name: f.reshape(-1, *f.shape[2:]) for name, f in feeds.items()}
-            return self._run_batches(session, joined, hits.count)
-        return self._run_each(session, feeds, hits.count)
+            return self._run_batches(session, joined, hits)
+        return self._run_each(session, feeds, hits)
+
+    @property
+    def _stage(self) -> str:
+        return f"onnx-model '{self.name}'"
 
     def _feed(self, port: Port, hits: HitFeatures) -> np.ndarray:
         """The input's cells, `(n, *dims)`, in the model's element type."""
@@ -121,10 +125,11 @@ class BoundModel:
         lengths = next(iter(built.values())).mask.sum(axis=1, dtype=np.int64)
         full = next(iter(arrays.values())).shape[1]
         batches = list(length_batches(lengths, token_budget=CELL_BUDGET, bucket=BUCKET))
+        deadline = hits.run.prepared.query.deadline
         widths = [min(padded_length(int(lengths[rows].max()), BUCKET), full) for rows in batches]
         feeds = (
             {name: array[rows, :width] for name, array in arrays.items()}
-            for rows, width in zip(batches, widths, strict=True)
+            for rows, width in deadline.over(zip(batches, widths, strict=True), self._stage)
         )
         found: dict[str, np.ndarray] = {}
         results = run_batches(session, feeds, self.outputs)
@@ -136,21 +141,25 @@ class BoundModel:
         return found
 
     def _run_batches(
-        self, session: Session, feeds: Mapping[str, np.ndarray], count: int
+        self, session: Session, feeds: Mapping[str, np.ndarray], hits: HitFeatures
     ) -> dict[str, np.ndarray]:
         found: dict[str, np.ndarray] = {}
+        count, deadline = hits.count, hits.run.prepared.query.deadline
         chunks = list(_chunks(feeds, count))
-        parts = ({name: values[rows] for name, values in feeds.items()} for rows in chunks)
+        parts = (
+            {name: values[rows] for name, values in feeds.items()}
+            for rows in deadline.over(chunks, self._stage)
+        )
         for rows, outputs in zip(chunks, run_batches(session, parts, self.outputs), strict=True):
             for name, values in outputs.items():
                 _place(found, name, values, rows, count)
         return found
 
     def _run_each(
-        self, session: Session, feeds: Mapping[str, np.ndarray], count: int
+        self, session: Session, feeds: Mapping[str, np.ndarray], hits: HitFeatures
     ) -> dict[str, np.ndarray]:
         found: dict[str, list[np.ndarray]] = {name: [] for name in self.outputs}
-        for row in range(count):
+        for row in hits.run.prepared.query.deadline.over(range(hits.count), self._stage):
             part = {name: values[row] for name, values in feeds.items()}
             for name, values in session.run(part, self.outputs).items():
                 found[name].append(values)

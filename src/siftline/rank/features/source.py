@@ -110,6 +110,11 @@ class HitFeatures:
         """The hits at the given positions of this selection, in that order."""
         return HitFeatures(self.run, self.rows[positions])
 
+    def part(self, start: int, end: int) -> HitFeatures:
+        """The hits from position `start` up to `end`, with the scores they arrived with."""
+        arriving = None if self.arriving is None else self.arriving[start:end]
+        return HitFeatures(self.run, self.rows[start:end], arriving)
+
     def _of(self, rows: np.ndarray) -> HitFeatures:
         return self if rows is self.rows else HitFeatures(self.run, rows)
 
