@@ -7,12 +7,12 @@ import math
 import pytest
 
 from siftline.errors import QueryError
-from siftline.rank.cells import text_number
 from siftline.rank.expression import parse_expression
 from siftline.rank.interpret import evaluate
 from siftline.rank.nodes import Reference
 from siftline.tensor.literal import parse_literal
 from siftline.tensor.tensor import Tensor
+from siftline.tensor.text import text_number
 from siftline.tensor.types import TensorType
 from tensor_strategies import close
 

@@ -7,7 +7,6 @@ rounded by the caller.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping
 
@@ -30,18 +29,10 @@ from siftline.rank.nodes import (
     Unary,
 )
 from siftline.tensor.algebra import CellFunction
+from siftline.tensor.text import text_number
 
 _BIT_COUNTS = np.array([bin(byte).count("1") for byte in range(256)], np.float64)
 _ERF = np.frompyfunc(math.erf, 1, 1)
-
-
-def text_number(text: str) -> float:
-    """The number that stands for a text: equal texts give equal numbers, nothing else holds.
-
-    An integer of 53 bits, exact as a double.
-    """
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return float(int.from_bytes(digest, "big") >> 11)
 
 
 def _double(function: Callable[..., np.ndarray]) -> CellFunction:

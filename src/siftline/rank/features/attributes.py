@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from siftline.errors import PackageError
-from siftline.rank.cells import text_number
 from siftline.rank.features.names import (
     argument_texts,
     canonical,
@@ -24,6 +23,7 @@ from siftline.rank.nodes import Reference
 from siftline.rank.values import Value
 from siftline.schema.definition import Field
 from siftline.tensor.batch import SparseBatch
+from siftline.tensor.text import text_number
 from siftline.tensor.types import SCALAR, Dimension, TensorType
 
 if TYPE_CHECKING:
