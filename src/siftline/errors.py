@@ -60,7 +60,14 @@ class UsageError(SiftlineError):
 
 
 class QueryError(UsageError):
-    """A query cannot be understood or answered as written."""
+    """A query cannot be understood or answered as written.
+
+    code: of the search API's table of errors; 4 is "Invalid query parameter".
+    """
+
+    def __init__(self, message: str, place: Place | None = None, *, code: int = 4) -> None:
+        super().__init__(message, place)
+        self.code = code
 
 
 class UnknownNameError(UsageError):

@@ -22,7 +22,7 @@ def sorts_by_attribute(order_by: tuple[tuple[str, bool], ...], global_phase: boo
     if not order_by or order_by[0][0] in RELEVANCE and order_by[0][1]:
         return False
     if global_phase:
-        raise QueryError("Sorting is not supported with global phase")
+        raise QueryError("Sorting is not supported with global phase", code=3)
     return True
 
 

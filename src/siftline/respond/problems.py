@@ -19,7 +19,7 @@ ERROR_KINDS: dict[int, ErrorKind] = {
     kind.code: kind
     for kind in (
         ErrorKind(0, "No backends in service. Try later", 503),
-        ErrorKind(1, "Null query", 500),
+        ErrorKind(1, "Null query", 400),
         ErrorKind(2, "Request too large", 500),
         ErrorKind(3, "Illegal query", 400),
         ErrorKind(4, "Invalid query parameter", 400),

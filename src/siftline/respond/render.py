@@ -42,6 +42,13 @@ def to_json(result: Result, *, tensors: str = "short") -> dict[str, Any]:
     return answer
 
 
+def failure_json(error: SearchError) -> dict[str, Any]:
+    """The answer to a request that could not be answered: no hits, no coverage, the error."""
+    fields = {"totalCount": 0}
+    root = {"id": "toplevel", "relevance": 1.0, "fields": fields, "errors": [_error(error)]}
+    return {"root": root}
+
+
 def hit_json(hit: Hit, tensors: str = "short") -> dict[str, Any]:
     """One hit: id, relevance, source and fields, the features among the fields."""
     fields: dict[str, Any] = {}
