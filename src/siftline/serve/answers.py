@@ -104,3 +104,8 @@ async def on_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, SiftlineError):
         raise error
     return error_response(status_of(error), str(error))
+
+
+async def on_failure(request: Request, error: Exception) -> Response:
+    """The answer where something broke that should not have; the log has the details."""
+    return error_response(500, "internal error; the server's log has the details")

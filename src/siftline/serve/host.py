@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from siftline.application import Application
@@ -15,6 +17,8 @@ from siftline.serve.options import Options
 
 if TYPE_CHECKING:
     from siftline.intake import Intake
+    from siftline.serve.metrics import Metrics
+    from siftline.serve.pool import Pool
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +38,7 @@ class Host:
     A request uses one application from beginning to end, also while another one is swapped in; the
     old one is closed when its last user has left. `generation` counts the swaps and is the session
     that `serviceconverge` reports. Without an application `use` raises UnavailableError: Vespa,
-    too, starts empty and waits for a package.
+    too, starts empty and waits for a package. data: folder of the index and the deployed packages.
     """
 
     def __init__(
@@ -42,9 +46,11 @@ class Host:
         application: Application | None = None,
         *,
         options: Options | None = None,
+        data: Path | None = None,
         generation: int = 1,
     ) -> None:
         self.options = options or Options()
+        self.data = data or (application.data if application is not None else None)
         self.generation = generation if application is not None else 0
         self._lease = _Lease(application) if application is not None else None
         self._changed = threading.Condition()
@@ -80,6 +86,27 @@ class Host:
             self._changed.notify_all()
         if last:
             lease.application.close()
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """What is counted, for every port."""
+        from siftline.serve.metrics import Metrics
+
+        return Metrics(self)
+
+    @cached_property
+    def pool(self) -> Pool:
+        """The threads that answer queries."""
+        from siftline.serve.pool import Pool
+
+        return Pool(self.options.limits.threads, self.options.limits.waiting)
+
+    def intake_statistics(self) -> Mapping[str, float]:
+        """Numbers of the feed queue; empty before anything was fed."""
+        if "intake" not in self.__dict__:
+            return {}
+        statistics = self.intake.statistics()
+        return statistics if isinstance(statistics, Mapping) else asdict(statistics)
 
     @cached_property
     def intake(self) -> Intake:
@@ -123,6 +150,8 @@ class Host:
 
     def close(self) -> None:
         """Finish what the intake accepted, wait for every user (at most `grace`), then close."""
+        if "pool" in self.__dict__:
+            self.pool.close()
         with self._swapping:
             if "intake" in self.__dict__:
                 try:

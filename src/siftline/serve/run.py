@@ -51,11 +51,13 @@ def serve(
 async def _serve(
     host: Host, sockets: list[socket.socket], options: Options, listening: Listening
 ) -> None:
+    from siftline.serve.access_log import AccessLog
     from siftline.serve.app import config_app, container_app
     from siftline.serve.listener import Listener
 
+    log = AccessLog(options.access_log) if options.access_log else None
     listeners = [
-        Listener(app(host), bound, options)
+        Listener(app(host, log), bound, options)
         for app, bound in zip((container_app, config_app), sockets, strict=True)
     ]
     loop = asyncio.get_running_loop()
