@@ -11,7 +11,7 @@ import numpy as np
 
 from siftline.errors import ModelError
 from siftline.model.parallel import available_threads
-from siftline.model.session import Port, Precision, check_feeds, check_outputs
+from siftline.model.session import Execution, Port, Precision, check_feeds, check_outputs
 
 _DTYPES = {
     "tensor(float)": np.float32,
@@ -19,48 +19,63 @@ _DTYPES = {
     "tensor(float16)": np.float16,
     "tensor(int64)": np.int64,
     "tensor(int32)": np.int32,
+    "tensor(int16)": np.int16,
     "tensor(int8)": np.int8,
+    "tensor(uint64)": np.uint64,
+    "tensor(uint32)": np.uint32,
+    "tensor(uint16)": np.uint16,
     "tensor(uint8)": np.uint8,
     "tensor(bool)": np.bool_,
     "tensor(string)": np.object_,
 }
 _ERRORS_ONLY = 4
+_CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
 
 class OnnxSession:
     """A model run by ONNX Runtime, an int8 file as it is unless precision is fp32."""
 
-    def __init__(self, path: Path, threads: int | None, precision: Precision | None) -> None:
+    def __init__(self, path: Path, execution: Execution, precision: Precision | None) -> None:
         self._path = path
         self._precision = precision
-        self._session = self._open(threads)
-        self._alone: Any = self._session if threads == 1 else None
+        self._session = self._open(execution)
+        one = execution.threads == 1 or execution.gpu is not None
+        self._alone: Any = self._session if one else None
         self._lock = Lock()
-        self.workers = threads or available_threads()
+        self.workers = 1 if one else execution.threads or available_threads()
         self.inputs = tuple(_port(path, value) for value in self._session.get_inputs())
         self.outputs = tuple(_port(path, value) for value in self._session.get_outputs())
-        self.runtime = "onnxruntime"
+        self.runtime = "onnxruntime" if execution.gpu is None else "onnxruntime cuda"
 
-    def _open(self, threads: int | None) -> Any:
+    def _open(self, execution: Execution) -> Any:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
-        options.inter_op_num_threads = 1
-        if threads is not None:
-            options.intra_op_num_threads = threads
+        options.inter_op_num_threads = (execution.across or 1) if execution.parallel else 1
+        if execution.parallel:
+            options.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
+        if execution.threads is not None:
+            options.intra_op_num_threads = execution.threads
         source: str | bytes = str(self._path)
         if self._precision == "fp32":
             from siftline.model.convert.dequantize import dequantized
 
             source = dequantized(self._path)
+        providers: list[Any] = [_CPU]
+        if execution.gpu is not None:
+            require_cuda(self._path)
+            providers.insert(0, (_CUDA, {"device_id": str(execution.gpu)}))
         try:
-            return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(source, options, providers=providers)
         except runtime_errors() as error:
             raise ModelError(
                 f"{self._path} is not an ONNX model that can be run, or it is damaged: "
                 f"{_line(error)}"
             ) from None
+        if execution.gpu is not None and _CUDA not in session.get_providers():
+            raise ModelError(f"{self._path} asks for GPU {execution.gpu}, which cannot be used")
+        return session
 
     def run(
         self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None
@@ -74,7 +89,7 @@ class OnnxSession:
         """See Parallel.run_alone; opens the model a second time, with one thread, on first use."""
         with self._lock:
             if self._alone is None:
-                self._alone = self._open(1)
+                self._alone = self._open(Execution(threads=1))
         return self._run(self._alone, feeds, outputs)
 
     def _run(
@@ -87,6 +102,18 @@ class OnnxSession:
         except runtime_errors() as error:
             raise ModelError(f"{self._path} failed: {_line(error)}") from None
         return dict(zip(names, values, strict=True))
+
+
+def require_cuda(path: Path) -> None:
+    """ModelError unless the ONNX Runtime that is installed has CUDA."""
+    import onnxruntime
+
+    available = onnxruntime.get_available_providers()
+    if _CUDA not in available:
+        raise ModelError(
+            f"{path} asks for a GPU, but this ONNX Runtime has no CUDA (it has"
+            f" {', '.join(available)}): remove gpu-device, or install onnxruntime-gpu"
+        )
 
 
 def _port(path: Path, value: Any) -> Port:

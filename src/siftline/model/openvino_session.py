@@ -11,7 +11,7 @@ import numpy as np
 
 from siftline.errors import MissingExtraError, ModelError, UsageError
 from siftline.model.convert.dequantize import dequantized
-from siftline.model.session import Port, Precision, check_feeds, check_outputs
+from siftline.model.session import Execution, Port, Precision, check_feeds, check_outputs
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
@@ -23,11 +23,12 @@ class OpenVinoSession:
     runs in bf16, which keeps fp32's ranking where int8 activations lose some of it.
     """
 
-    def __init__(self, path: Path, threads: int | None, precision: Precision | None) -> None:
+    def __init__(self, path: Path, execution: Execution, precision: Precision | None) -> None:
         try:
             import openvino
         except ImportError:
             raise MissingExtraError("the runtime openvino", "openvino") from None
+        _check(path, execution)
         core = openvino.Core()
         capable = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bf16" and not capable:
@@ -37,8 +38,8 @@ class OpenVinoSession:
             "INFERENCE_PRECISION_HINT": _HINTS[chosen],
             "PERFORMANCE_HINT": "LATENCY",
         }
-        if threads is not None:
-            properties["INFERENCE_NUM_THREADS"] = threads
+        if execution.threads is not None:
+            properties["INFERENCE_NUM_THREADS"] = execution.threads
         try:
             model = core.read_model(dequantized(path))
             self._compiled = core.compile_model(model, "CPU", properties)
@@ -70,6 +71,20 @@ class OpenVinoSession:
         if not hasattr(self._local, "request"):
             self._local.request = self._compiled.create_infer_request()
         return self._local.request
+
+
+def _check(path: Path, execution: Execution) -> None:
+    """UsageError for what OpenVINO has no counterpart of."""
+    if execution.parallel:
+        raise UsageError(
+            f"{path}: OpenVINO has no execution-mode parallel; use sequential, or the runtime"
+            " onnxruntime in ext/siftline.toml"
+        )
+    if execution.gpu is not None:
+        raise UsageError(
+            f"{path}: gpu-device is CUDA's, which OpenVINO has not; remove it, or use the runtime"
+            " onnxruntime in ext/siftline.toml"
+        )
 
 
 def _port(value: Any) -> Port:

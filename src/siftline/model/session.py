@@ -51,39 +51,60 @@ class Session(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How a runtime is to work: threads, order, device.
+
+    threads: of one operator; None leaves it to the runtime (one per core). parallel: operators that
+    do not depend on each other run at the same time, `across` of them. gpu: the number of a CUDA
+    device, None for the processor.
+    """
+
+    threads: int | None = None
+    across: int | None = None
+    parallel: bool = False
+    gpu: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, count in (("threads", self.threads), ("interop-threads", self.across)):
+            if count is not None and count < 1:
+                raise UsageError(f"{name} must be at least 1, not {count}")
+
+
 def open_session(
     path: Path | str,
     *,
     runtime: Runtime = "auto",
     threads: int | None = None,
     precision: Precision | None = None,
+    execution: Execution | None = None,
 ) -> Session:
     """Open an ONNX file.
 
     runtime: `auto` is ONNX Runtime, which takes every file as it is. threads: of one run; None
     leaves it to the runtime (one per core). precision: None keeps ONNX Runtime's file as it is and
     gives OpenVINO bf16 where the processor has it; `fp32` dequantises an int8 file first; `bf16`
-    needs OpenVINO. Raises ModelError where the file is missing, damaged or not a model,
-    MissingExtraError where OpenVINO is not installed.
+    needs OpenVINO. execution: more than threads, in their place. Raises ModelError where the file
+    is missing, damaged or not a model, or no device is what `execution` asks for, UsageError where
+    a runtime has nothing of the kind, MissingExtraError where OpenVINO is not installed.
     """
     if runtime not in RUNTIMES:
         raise UsageError(f"unknown runtime '{runtime}' (known: {', '.join(RUNTIMES)})")
     if precision is not None and precision not in PRECISIONS:
         raise UsageError(f"unknown precision '{precision}' (known: {', '.join(PRECISIONS)})")
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads must be at least 1, not {threads}")
+    execution = execution or Execution(threads)
     path = Path(path)
     if not path.is_file():
         raise ModelError(f"there is no model file {path}")
     if runtime == "openvino":
         from siftline.model.openvino_session import OpenVinoSession
 
-        return OpenVinoSession(path, threads, precision)
+        return OpenVinoSession(path, execution, precision)
     if precision == "bf16":
         raise UsageError("precision 'bf16' needs the runtime openvino")
     from siftline.model.onnx_session import OnnxSession
 
-    return OnnxSession(path, threads, precision)
+    return OnnxSession(path, execution, precision)
 
 
 def require(session: Session, *, inputs: Iterable[str] = (), outputs: Iterable[str] = ()) -> None:

@@ -41,9 +41,25 @@ class Component:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """How ONNX Runtime is to run one model of `<model-evaluation>`; None is the default.
+
+    intraop_threads: of one operator; 0 is all, -n is the number of processors divided by n.
+    interop_threads: operators at a time, where `parallel`. gpu_device: the CUDA device's number.
+    """
+
+    intraop_threads: int | None = None
+    interop_threads: int | None = None
+    parallel: bool = False
+    gpu_device: int | None = None
+    place: Place | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """What services.xml says: embedders by id, the content cluster's id, its document types.
 
+    model_options: those of `<model-evaluation>`, by the model's name.
     threads_per_search is content/engine/proton/tuning/searchnode/requestthreads/persearch.
     document_chain: the chain that the content cluster adds to `default`, None where it names none.
     ignore_undefined_fields is container/document-api/ignore-undefined-fields: fields of a fed
@@ -55,6 +71,7 @@ class Services:
     documents: tuple[str, ...] = ()
     threads_per_search: int = 1
     model_evaluation: bool = False
+    model_options: Mapping[str, ModelOptions] = field(default_factory=dict)
     ignore_undefined_fields: bool = False
     search_chains: Mapping[str, Chain] = field(default_factory=dict)
     document_chains: Mapping[str, Chain] = field(default_factory=dict)
@@ -93,7 +110,8 @@ class Settings:
     sparse_queries: embedder id → SparseQuery. embedder_options: embedder id → option → value,
     such as colbert `mask-queries`. models: file or folder in the package → catalogue name it
     comes from when it is not there. runtime: `name` (auto, onnxruntime, openvino), `threads`,
-    `precision`.
+    `precision`. query_encodings: bytes for the encodings of earlier queries, 0 for none, None where
+    the package leaves it open.
     """
 
     sparse_index: frozenset[str] = frozenset()
@@ -101,6 +119,7 @@ class Settings:
     embedder_options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
     runtime: Mapping[str, object] = field(default_factory=dict)
+    query_encodings: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

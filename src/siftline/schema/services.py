@@ -16,6 +16,7 @@ from siftline.schema.files import read_text
 from siftline.schema.nearest import nearest
 from siftline.schema.package import Component, ModelReference, Services
 from siftline.schema.read_chains import read_chains, read_document_chain, read_handlers
+from siftline.schema.read_models import read_model_options
 from siftline.schema.xml_tree import XmlElement, parse_xml
 
 EMBEDDERS = (
@@ -82,6 +83,7 @@ def parse_services(
         documents=_documents(content) if content else (),
         threads_per_search=_threads(content) if content else 1,
         model_evaluation=any(c.find("model-evaluation") is not None for c in containers),
+        model_options=read_model_options(containers),
         ignore_undefined_fields=any(map(_ignores_undefined, containers)),
         search_chains=read_chains(containers, "search"),
         document_chains=document_chains,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from xml.etree import ElementTree as ET
 
-from siftline.schema.package import Component, Package, Services
+from siftline.schema.package import Component, ModelOptions, Package, Services
 from siftline.schema.services import parse_services
 from siftline.schema.write_chains import write_chains, write_handlers
 
@@ -39,10 +39,27 @@ def _container(services: Services) -> ET.Element:
     write_chains(processing, "documentprocessor", services.document_chains)
     write_handlers(container, services.handlers)
     if services.model_evaluation:
-        ET.SubElement(container, "model-evaluation")
+        _models(ET.SubElement(container, "model-evaluation"), services.model_options)
     for component in services.components.values():
         container.append(_component(component))
     return container
+
+
+def _models(evaluation: ET.Element, models: Mapping[str, ModelOptions]) -> None:
+    if not models:
+        return
+    parent = ET.SubElement(ET.SubElement(evaluation, "onnx"), "models")
+    for name, options in models.items():
+        values = {
+            "intraop-threads": options.intraop_threads,
+            "interop-threads": options.interop_threads,
+            "execution-mode": "parallel" if options.parallel else None,
+            "gpu-device": options.gpu_device,
+        }
+        model = ET.SubElement(parent, "model", name=name)
+        for tag, value in values.items():
+            if value is not None:
+                ET.SubElement(model, tag).text = str(value)
 
 
 def _component(component: Component) -> ET.Element:

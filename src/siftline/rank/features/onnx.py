@@ -16,6 +16,7 @@ import numpy as np
 from siftline.encode.pairs import TokenInputs
 from siftline.errors import ModelError, PackageError
 from siftline.model.batching import length_batches, padded_length
+from siftline.model.cells import cell_type
 from siftline.model.parallel import run_batches
 from siftline.model.session import Port, Session
 from siftline.rank.features.columns import take
@@ -29,24 +30,13 @@ from siftline.rank.values import Value
 from siftline.schema.nearest import nearest
 from siftline.tensor.batch import DenseBatch
 from siftline.tensor.tensor import Tensor
-from siftline.tensor.types import CellType, Dimension, TensorType
+from siftline.tensor.types import Dimension, TensorType
 
 #: Cells of one input that run together, padding included.
 CELL_BUDGET = 1024
 
 #: Padded lengths are multiples of this.
 BUCKET = 32
-
-#: numpy kind and size → cell type of an output (spec 2.7).
-_CELLS: dict[str, CellType] = {
-    "float32": "float",
-    "float16": "float",
-    "uint8": "float",
-    "int16": "float",
-    "uint16": "float",
-    "int8": "int8",
-    "bool": "int8",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +199,7 @@ def _shape_text(shape: tuple[int | str | None, ...]) -> str:
 
 def output_batch(values: np.ndarray) -> DenseBatch:
     """An output `(n, …)` as tensors with the dimensions d0, d1, … and the matching cell type."""
-    cell = _CELLS.get(values.dtype.name, "double")
+    cell = cell_type(values.dtype)
     dimensions = tuple(Dimension(f"d{i}", False, s) for i, s in enumerate(values.shape[1:]))
     type_ = TensorType(cell, dimensions)
     return DenseBatch(type_, values.astype(type_.dtype, copy=False), np.ones(len(values), bool))
