@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -14,8 +14,9 @@ from siftline.encode.embedder import Embedder, find_embedder
 from siftline.encode.idf import TokenFrequencies
 from siftline.encode.open import open_embedder
 from siftline.engine import Engine, FeedReport
-from siftline.errors import DocumentError, UsageError
+from siftline.errors import DocumentError, SiftlineError, StoreError, UsageError
 from siftline.feed.operation import DocumentId, Operation
+from siftline.feed.outcome import Outcome
 from siftline.feed.reader import operations_from, read_operations
 from siftline.match.deadline import NEVER
 from siftline.match.query import Query
@@ -138,6 +139,35 @@ class Application:
             return engine.feed(read_operations(documents, *where), progress)
         return engine.feed(operations_from(documents, *where), progress)
 
+    def apply(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """Apply operations on documents of any type, durable on return; what became of each.
+
+        Those of one document are applied in order. Every error is in the outcome of its operation.
+        """
+        outcomes: list[Outcome | None] = [None] * len(operations)
+        places: dict[str, list[int]] = {}
+        for place, operation in enumerate(operations):
+            if operation.id.type in self.engines:
+                places.setdefault(operation.id.type, []).append(place)
+            else:
+                known = ", ".join(self.engines) or "none"
+                unknown = DocumentError(
+                    f"document '{operation.id}': Document type {operation.id.type} does not exist "
+                    f"(there is {known})",
+                    operation.place,
+                )
+                outcomes[place] = Outcome.failure(unknown)
+        for name, own in places.items():
+            applied = _applied(self.engines[name], [operations[place] for place in own])
+            for place, outcome in zip(own, applied, strict=True):
+                outcomes[place] = outcome
+        return [outcome or Outcome("missing") for outcome in outcomes]
+
+    def commit(self) -> None:
+        """Write segments for what is in memory, so that opening is quick; loses no data if not."""
+        for engine in self.engines.values():
+            engine.index.commit()
+
     def get(self, id_: str, *, schema: str | None = None) -> Mapping[str, Any] | None:
         """The fields of a document as fed; None if there is none."""
         full = self.full_id(id_, schema)
@@ -215,6 +245,18 @@ class Application:
             )
         schema, _, field = fields[0].partition(".")
         return self.engine(schema).index.snapshot().token_frequencies(field)
+
+
+def _applied(engine: Engine, operations: Sequence[Operation]) -> list[Outcome]:
+    """Outcomes of one engine's operations; where they fail together, each is tried alone."""
+    try:
+        return engine.apply(operations)
+    except StoreError as error:
+        return [Outcome.failure(error)] * len(operations)
+    except SiftlineError as error:
+        if len(operations) == 1:
+            return [Outcome.failure(error)]
+        return [_applied(engine, [operation])[0] for operation in operations]
 
 
 def default_data(folder: str | Path) -> Path:

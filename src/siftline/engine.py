@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from siftline.encode.embedder import Embedder
-from siftline.encode.encoded import Encoded
-from siftline.encode.script import encode_documents
 from siftline.errors import DocumentError
 from siftline.feed.operation import Operation
-from siftline.feed.updates import apply_update
-from siftline.feed.values import check_fields
+from siftline.feed.outcome import Outcome
 from siftline.index.index import Index
+from siftline.index.writer import Writer
 from siftline.match.prepare import prepare
 from siftline.match.query import Query
 from siftline.match.retrieve import retrieve
@@ -42,8 +40,8 @@ class FeedReport:
     """What became of a feed.
 
     unchanged: puts equal to what is stored, so that nothing was encoded. missing: updates of
-    documents that do not exist. repeated: ids with a later operation in the same batch; the last
-    one wins.
+    documents that do not exist. ignored: documents that the content cluster's selection does not
+    want. repeated: ids that a later operation of the same batch put again or removed.
     """
 
     put: int = 0
@@ -51,6 +49,7 @@ class FeedReport:
     removed: int = 0
     unchanged: int = 0
     missing: int = 0
+    ignored: int = 0
     repeated: list[str] = field(default_factory=list)
     errors: list[DocumentError] = field(default_factory=list)
     seconds: float = 0.0
@@ -59,7 +58,26 @@ class FeedReport:
     def operations(self) -> int:
         """Operations read, bad ones included."""
         done = self.put + self.updated + self.removed + self.unchanged + self.missing
-        return done + len(self.repeated) + len(self.errors)
+        return done + self.ignored + len(self.repeated) + len(self.errors)
+
+    def count(self, operations: Sequence[Operation], outcomes: Sequence[Outcome]) -> None:
+        """Add what became of a batch; SiftlineError where it is no fault of a document."""
+        replaced: set[str] = set()
+        repeated: list[str] = []
+        for operation, outcome in zip(reversed(operations), reversed(outcomes), strict=True):
+            id_ = str(operation.id)
+            if outcome.error is not None:
+                if not isinstance(outcome.error, DocumentError):
+                    raise outcome.error
+                continue
+            if id_ in replaced and outcome.kind in ("put", "updated", "removed"):
+                repeated.append(id_)
+            else:
+                setattr(self, outcome.kind, getattr(self, outcome.kind) + 1)
+            if outcome.kind in ("put", "removed"):
+                replaced.add(id_)
+        self.repeated += reversed(repeated)
+        self.errors += [o.error for o in outcomes if isinstance(o.error, DocumentError)]
 
 
 class Engine:
@@ -85,6 +103,7 @@ class Engine:
         self.embedders = embedders
         self.cluster = cluster
         self.index = Index.open(folder, schema, settings, read_only=read_only)
+        self._writer = Writer(schema, self.index, embedders, self._counted_fields())
         self._plans: dict[str, Plan] = {}
         self._models = OnnxModels(lambda model: model_path(model.file), self._open_model)
 
@@ -108,7 +127,9 @@ class Engine:
         started = time.perf_counter()
         stream = iter(operations)
         while batch := list(islice(stream, BATCH)):
-            self._feed_batch(batch, report)
+            report.errors += [item for item in batch if isinstance(item, DocumentError)]
+            fed = [item for item in batch if isinstance(item, Operation)]
+            report.count(fed, self.apply(fed))
             report.seconds = time.perf_counter() - started
             if progress is not None:
                 progress(report)
@@ -116,132 +137,13 @@ class Engine:
         report.seconds = time.perf_counter() - started
         return report
 
-    def _feed_batch(self, batch: Sequence[Operation | DocumentError], report: FeedReport) -> None:
-        last: dict[str, Operation] = {}
-        for operation in batch:
-            if isinstance(operation, DocumentError):
-                report.errors.append(operation)
-                continue
-            id_ = str(operation.id)
-            earlier = last.pop(id_, None)
-            if earlier is not None and operation.kind == "update":
-                # an update needs what the earlier operation leaves behind
-                self._apply([*last.values(), earlier], report)
-                last = {}
-            elif earlier is not None:
-                report.repeated.append(id_)
-            last[id_] = operation
-        self._apply(list(last.values()), report)
+    def apply(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """Apply operations in order, in one transaction that is on disk on return.
 
-    def _apply(self, operations: Sequence[Operation], report: FeedReport) -> None:
-        """Apply operations on distinct documents."""
-        puts: dict[str, dict[str, Any]] = {}
-        changes: dict[frozenset[str], dict[str, dict[str, Any]]] = {}
-        removed: list[str] = []
-        for operation in operations:
-            try:
-                self._sort_out(operation, puts, changes, removed, report)
-            except DocumentError as error:
-                report.errors.append(error)
-        report.put += self._write(puts, removed, report)
-        report.removed += len(removed)
-        for touched, documents in changes.items():
-            report.updated += self._rewrite(touched, documents, report)
-
-    def _sort_out(
-        self,
-        operation: Operation,
-        puts: dict[str, dict[str, Any]],
-        changes: dict[frozenset[str], dict[str, dict[str, Any]]],
-        removed: list[str],
-        report: FeedReport,
-    ) -> None:
-        id_ = str(operation.id)
-        self._check_type(operation)
-        if operation.condition is not None:
-            raise DocumentError(
-                f"document '{id_}': conditions are not supported: '{operation.condition}'",
-                operation.place,
-            )
-        if operation.kind == "remove":
-            removed.append(id_)
-            return
-        stored = self.index.get(id_)
-        if operation.kind == "put":
-            fields = check_fields(self.schema, operation)
-            if stored is not None and dict(stored) == fields:
-                report.unchanged += 1
-            else:
-                puts[id_] = fields
-            return
-        merged = apply_update(self.schema, stored, operation)
-        if merged is None:
-            report.missing += 1
-        elif stored is None:
-            puts[id_] = merged
-        else:
-            touched = frozenset(
-                name for name in {*merged, *stored} if merged.get(name) != stored.get(name)
-            )
-            changes.setdefault(touched, {})[id_] = merged
-
-    def _check_type(self, operation: Operation) -> None:
-        if operation.id.type != self.schema.name:
-            raise DocumentError(
-                f"document '{operation.id}': unknown document type '{operation.id.type}' "
-                f"(this is '{self.schema.name}')",
-                operation.place,
-            )
-
-    def _write(
-        self, puts: Mapping[str, Mapping[str, Any]], removed: Sequence[str], report: FeedReport
-    ) -> int:
-        encoded, failed = self._encode(puts, None)
-        report.errors.extend(failed)
-        if len(encoded) or removed:
-            self.index.write(encoded, removed)
-        return len(encoded)
-
-    def _rewrite(
-        self,
-        touched: frozenset[str],
-        documents: Mapping[str, Mapping[str, Any]],
-        report: FeedReport,
-    ) -> int:
-        """Write changed documents, running only the scripts that read a touched field."""
-        affected = frozenset(
-            f.name
-            for f in self.schema.fields.values()
-            if f.name in touched or f.indexing.inputs & touched
-        )
-        fresh, failed = self._encode(documents, affected)
-        report.errors.extend(failed)
-        if len(fresh):
-            stored = self.index.load(fresh.ids)
-            self.index.write(
-                replace(
-                    stored,
-                    fields=fresh.fields,
-                    outputs={**stored.outputs, **fresh.outputs},
-                    vectors={**stored.vectors, **fresh.vectors},
-                )
-            )
-        return len(fresh)
-
-    def _encode(
-        self, documents: Mapping[str, Mapping[str, Any]], only: frozenset[str] | None
-    ) -> tuple[Encoded, list[DocumentError]]:
-        """The documents encoded, without those that cannot be; and why they cannot."""
-        failed: dict[str, DocumentError] = {}
-        encoded = encode_documents(
-            self.schema,
-            list(documents.items()),
-            self.embedders,
-            count_tokens=self._counted_fields(),
-            only=only,
-            errors=failed,
-        )
-        return encoded, list(failed.values())
+        What became of each, in order; a document that is wrong, or whose condition does not hold,
+        fails alone. Other errors are raised, and then nothing is changed.
+        """
+        return self._writer.apply(operations)
 
     def _counted_fields(self) -> frozenset[str]:
         """Sparse fields whose text's tokens are counted, for inference-free queries."""

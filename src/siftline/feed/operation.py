@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from siftline.errors import DocumentError, Place
 
-_ID = re.compile(r"^id:([^:]*):([^:]+):((?:[ng]=[^:]*)?):(.+)$", re.DOTALL)
+#: n= takes an unsigned 64-bit number
+_ID = re.compile(r"^id:([^:]*):([^:]+):((?:n=[0-9]{1,20}|g=[^:]+)?):(.+)$", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,16 @@ class DocumentId:
                 f"not a document id: '{text}' (expected id:namespace:type::name)", place
             )
         return DocumentId(*found.groups())
+
+    @property
+    def number(self) -> int | None:
+        """The number of an id `id:namespace:type:n=5:name`, None without one."""
+        return int(self.selector[2:]) if self.selector.startswith("n=") else None
+
+    @property
+    def group(self) -> str | None:
+        """The group of an id `id:namespace:type:g=name:name`, None without one."""
+        return self.selector[2:] if self.selector.startswith("g=") else None
 
     def __str__(self) -> str:
         return f"id:{self.namespace}:{self.type}:{self.selector}:{self.user}"

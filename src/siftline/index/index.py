@@ -220,6 +220,22 @@ class Index:
         record = self._live_records([id_])
         return decode_fields(record[0]) if record else None
 
+    def fields(self, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """Stored documents as they were fed, by id; unknown ids are left out."""
+        return {decode_id(data): decode_fields(data) for data in self._live_records(ids)}
+
+    def scan(
+        self, start: bytes, end: bytes | None, count: int
+    ) -> list[tuple[bytes, str, Mapping[str, Any]]]:
+        """Up to `count` documents in the order of their keys: key, id, fields.
+
+        A document has one key for ever, a digest of its id; keys are spread evenly over 20 bytes.
+        start, end: the first key and the one behind the last, None for no end.
+        """
+        self._require_open()
+        found = self._store.live_between(start, end, count)
+        return [(key, decode_id(data), decode_fields(data)) for key, data in found]
+
     def load(self, ids: Sequence[str]) -> Encoded:
         """Stored documents with everything indexing made of them; unknown ids are left out."""
         records = [decode_record(data) for data in self._live_records(ids)]
@@ -274,8 +290,7 @@ class Index:
 
     def _live_records(self, ids: Sequence[str]) -> list[bytes]:
         self._require_open()
-        found = [sequence for sequence in self._store.find(ids) if sequence is not None]
-        return [record for record in self._store.get(found) if record is not None]
+        return self._store.live(ids)
 
     # -- opening and closing ------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import lmdb
 
-from siftline.errors import StoreError
+from siftline.errors import FullError, StoreError
 from siftline.index.labels import FieldLabels, digest, encode
 
 STORE_VERSION = 1
@@ -96,7 +96,8 @@ class Store:
                 self._grow()
                 continue
             except (lmdb.Error, OSError) as error:
-                raise StoreError(
+                full = isinstance(error, lmdb.DiskError)
+                raise (FullError if full else StoreError)(
                     f"cannot write the documents of {self.folder}, nothing was written: {error} "
                     "(is the disk full?)"
                 ) from error
@@ -128,6 +129,31 @@ class Store:
         with self.reading() as transaction:
             found = [transaction.get(id_key(id_), db=database) for id_ in ids]
         return [None if f is None else _SEQUENCE.unpack(f)[0] for f in found]
+
+    def live(self, ids: Sequence[str]) -> list[bytes]:
+        """The records of documents, as they are at one moment; unknown ids are left out."""
+        by_id, documents = self._databases["ids"], self._databases["documents"]
+        with self.reading() as transaction:
+            found = [transaction.get(id_key(id_), db=by_id) for id_ in ids]
+            records = [transaction.get(key, db=documents) for key in found if key is not None]
+        return [record for record in map(_bytes, records) if record is not None]
+
+    def live_between(
+        self, start: bytes, end: bytes | None, count: int
+    ) -> list[tuple[bytes, bytes]]:
+        """Up to `count` documents, id key and record, with keys from `start` to before `end`."""
+        found: list[tuple[bytes, bytes]] = []
+        with self.reading() as transaction:
+            cursor = transaction.cursor(db=self._databases["ids"])
+            if cursor.set_range(start):
+                for found_key, sequence in cursor:
+                    key = bytes(found_key)
+                    if len(found) == count or (end is not None and key >= end):
+                        break
+                    record = transaction.get(sequence, db=self._databases["documents"])
+                    if record is not None:
+                        found.append((key, bytes(record)))
+        return found
 
     def records(self, after: int, count: int) -> list[tuple[int, bytes]]:
         """Up to `count` records after a sequence number, in order, dead ones among them."""

@@ -1,0 +1,284 @@
+"""Operations applied to the index of one schema: decided, encoded, written in one transaction.
+
+A batch is worked off in rounds, each with at most one operation of a document, so that every
+operation sees what the earlier ones left behind. What the rounds encoded is written together.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from siftline.encode.embedder import Embedder
+from siftline.encode.encoded import Encoded, join_encoded
+from siftline.encode.script import encode_documents
+from siftline.errors import ConditionError, DocumentError, UsageError
+from siftline.feed.operation import Operation
+from siftline.feed.outcome import Outcome
+from siftline.feed.selection import Selection, parse_selection
+from siftline.feed.updates import apply_update
+from siftline.feed.values import check_fields
+from siftline.index.index import Index
+from siftline.schema.definition import Schema
+
+Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What a batch made of a document: a row of `encoded`, None where it removed it."""
+
+    fields: Fields | None
+    encoded: Encoded | None = None
+    row: int = 0
+    order: int = 0
+
+
+@dataclass(slots=True)
+class _Round:
+    """Documents to encode by the fields to compute (None: all), and where they stand."""
+
+    changes: dict[frozenset[str] | None, dict[str, Fields]] = field(default_factory=dict)
+    places: dict[str, int] = field(default_factory=dict)
+
+    def add(self, affected: frozenset[str] | None, id_: str, fields: Fields, place: int) -> None:
+        """Take a document in."""
+        self.changes.setdefault(affected, {})[id_] = fields
+        self.places[id_] = place
+
+
+class Writer:
+    """Applies operations to an index; one batch at a time, from any thread.
+
+    counted: sparse fields whose texts' tokens are counted. accepts: the selection of documents
+    that the content cluster takes.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        index: Index,
+        embedders: Mapping[str, Embedder],
+        counted: frozenset[str] = frozenset(),
+        accepts: Selection | None = None,
+    ) -> None:
+        self.schema = schema
+        self.index = index
+        self.embedders = embedders
+        self.accepts = accepts
+        self._counted = counted
+        self._types = {schema.name: frozenset(f.name for f in schema.fields.values() if f.inside)}
+        self._lock = threading.RLock()
+
+    def apply(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """Apply operations in order, durable on return; what became of each, in order.
+
+        A DocumentError fails its operation alone and is in its outcome. Any other error is raised
+        and leaves everything as it was.
+        """
+        with self._lock:
+            try:
+                return _Batch(self, operations).apply()
+            except DocumentError as error:
+                # the index refused a document; which one, shows when each is written alone
+                if len(operations) == 1:
+                    return [Outcome.failure(error)]
+                return [self.apply([operation])[0] for operation in operations]
+
+    def condition(self, operation: Operation) -> Selection | None:
+        """The operation's condition, None without one; DocumentError where it is wrong."""
+        if operation.condition is None:
+            return None
+        try:
+            return parse_selection(operation.condition, self._types)
+        except UsageError as error:
+            raise DocumentError(
+                f"document '{operation.id}', condition '{operation.condition}': {error.message}",
+                operation.place,
+            ) from None
+
+    def encode(
+        self, documents: Mapping[str, Fields], only: frozenset[str] | None
+    ) -> tuple[Encoded, dict[str, DocumentError]]:
+        """The documents encoded, without those that cannot be; and why they cannot."""
+        failed: dict[str, DocumentError] = {}
+        encoded = encode_documents(
+            self.schema,
+            list(documents.items()),
+            self.embedders,
+            count_tokens=self._counted,
+            only=only,
+            errors=failed,
+        )
+        return encoded, failed
+
+
+class _Batch:
+    """One batch on its way: what became of its operations, and of the documents they touch."""
+
+    def __init__(self, writer: Writer, operations: Sequence[Operation]) -> None:
+        self._writer = writer
+        self._schema = writer.schema
+        self._operations = operations
+        self._outcomes: list[Outcome | None] = [None] * len(operations)
+        self._stored: dict[str, Fields] = {}
+        self._written: dict[str, _Written] = {}
+
+    def apply(self) -> list[Outcome]:
+        """Decide, encode, write."""
+        self._stored = self._writer.index.fields(
+            list(dict.fromkeys(str(o.id) for o in self._operations))
+        )
+        for places in self._rounds():
+            self._run(places)
+        self._write()
+        return [outcome or Outcome("missing") for outcome in self._outcomes]
+
+    def _rounds(self) -> list[list[int]]:
+        """Places of operations; those of one document in order, one in each round."""
+        rounds: list[list[int]] = []
+        seen: dict[str, int] = {}
+        for place, operation in enumerate(self._operations):
+            id_ = str(operation.id)
+            number = seen.get(id_, 0)
+            seen[id_] = number + 1
+            if number == len(rounds):
+                rounds.append([])
+            rounds[number].append(place)
+        return rounds
+
+    def _run(self, places: Sequence[int]) -> None:
+        found = _Round()
+        for place in places:
+            try:
+                self._outcomes[place] = self._decide(place, found)
+            except DocumentError as error:
+                self._outcomes[place] = Outcome.failure(error)
+        for affected, documents in found.changes.items():
+            encoded, failed = self._writer.encode(documents, affected)
+            for id_, problem in failed.items():
+                self._outcomes[found.places[id_]] = Outcome.failure(problem)
+            if affected is not None and len(encoded):
+                encoded = self._merged(encoded)
+            for row, id_ in enumerate(encoded.ids):
+                fields = encoded.fields[row]
+                self._written[id_] = _Written(fields, encoded, row, found.places[id_])
+
+    def _decide(self, place: int, found: _Round) -> Outcome:
+        """The operation's outcome unless encoding fails; what is to be encoded goes to `found`."""
+        operation = self._operations[place]
+        id_ = str(operation.id)
+        self._check_type(operation)
+        stored = self._current(id_)
+        self._check_condition(operation, stored)
+        if operation.kind == "remove":
+            if self._rejects(operation, None):
+                return Outcome("ignored")
+            self._written[id_] = _Written(None)
+            return Outcome("removed")
+        if operation.kind == "put":
+            fields = check_fields(self._schema, operation)
+            if self._rejects(operation, fields):
+                return Outcome("ignored")
+            if stored is not None and dict(stored) == fields:
+                return Outcome("unchanged")
+            found.add(None, id_, fields, place)
+            return Outcome("put")
+        if self._rejects(operation, None):
+            return Outcome("ignored")
+        merged = apply_update(self._schema, stored, operation)
+        if merged is None:
+            return Outcome("missing")
+        if stored is None or dict(stored) != merged:
+            found.add(self._affected(stored, merged), id_, merged, place)
+        return Outcome("updated")
+
+    def _current(self, id_: str) -> Fields | None:
+        written = self._written.get(id_)
+        return written.fields if written is not None else self._stored.get(id_)
+
+    def _check_type(self, operation: Operation) -> None:
+        if operation.id.type != self._schema.name:
+            raise DocumentError(
+                f"document '{operation.id}': unknown document type '{operation.id.type}' "
+                f"(this is '{self._schema.name}')",
+                operation.place,
+            )
+
+    def _check_condition(self, operation: Operation, stored: Fields | None) -> None:
+        condition = self._writer.condition(operation)
+        if condition is None or (stored is None and operation.create):
+            return
+        if stored is None:
+            raise ConditionError(
+                f"TEST_AND_SET_CONDITION_FAILED: Document does not exist: '{operation.id}', "
+                f"condition '{operation.condition}'",
+                operation.place,
+            )
+        if not condition.matches(operation.id, stored):
+            raise ConditionError(
+                "TEST_AND_SET_CONDITION_FAILED: Condition did not match document "
+                f"'{operation.id}': '{operation.condition}'",
+                operation.place,
+            )
+
+    def _rejects(self, operation: Operation, fields: Fields | None) -> bool:
+        """Whether the cluster does not want the document; an update is judged by its id."""
+        accepts = self._writer.accepts
+        if accepts is None:
+            return False
+        truth = accepts.truth(operation.id, fields)
+        return truth is not True if fields is not None else truth is False
+
+    def _affected(self, stored: Fields | None, merged: Fields) -> frozenset[str] | None:
+        """The fields whose scripts read what an update changed; None, all, for a new document."""
+        if stored is None:
+            return None
+        touched = frozenset(n for n in {*merged, *stored} if merged.get(n) != stored.get(n))
+        return frozenset(
+            f.name
+            for f in self._schema.fields.values()
+            if f.name in touched or f.indexing.inputs & touched
+        )
+
+    def _merged(self, fresh: Encoded) -> Encoded:
+        """The whole documents of which an update encoded a part."""
+        before = self._bases(fresh.ids)
+        return replace(
+            before,
+            fields=fresh.fields,
+            outputs={**before.outputs, **fresh.outputs},
+            vectors={**before.vectors, **fresh.vectors},
+        )
+
+    def _bases(self, ids: Sequence[str]) -> Encoded:
+        """The documents as they are before this round, in that order."""
+        earlier = [(id_, self._written[id_]) for id_ in ids if id_ in self._written]
+        stored = [id_ for id_ in ids if id_ not in self._written]
+        parts = [w.encoded.take([w.row]) for _, w in earlier if w.encoded is not None]
+        if stored:
+            parts.append(self._writer.index.load(stored))
+        joined = join_encoded(parts)
+        places = {id_: row for row, id_ in enumerate(joined.ids)}
+        return joined.take([places[id_] for id_ in ids])
+
+    def _write(self) -> None:
+        """One transaction for what the rounds left behind, documents in the order of the batch."""
+        rows: dict[int, tuple[Encoded, list[tuple[int, int]]]] = {}
+        removed = []
+        for id_, written in self._written.items():
+            if written.encoded is not None:
+                _, taken = rows.setdefault(id(written.encoded), (written.encoded, []))
+                taken.append((written.order, written.row))
+            elif id_ in self._stored:
+                removed.append(id_)
+        if not rows and not removed:
+            return
+        parts = [encoded.take([row for _, row in taken]) for encoded, taken in rows.values()]
+        orders = [order for _, taken in rows.values() for order, _ in taken]
+        joined = join_encoded(parts) if parts else Encoded([], [])
+        self._writer.index.write(
+            joined.take(sorted(range(len(orders)), key=orders.__getitem__)), removed
+        )
