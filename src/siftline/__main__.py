@@ -232,6 +232,191 @@ def tune(
     show_tuning(tuning, as_json=as_json)
 
 
+FBENCH_EXAMPLE = "Example: siftline fbench -P -q queries.txt -s 20 -n 8 -c 0 localhost 8080"
+
+
+@app.command(epilog=FBENCH_EXAMPLE)
+def fbench(
+    hosts: Annotated[
+        list[str], typer.Argument(metavar="HOST PORT …", help="Whom to ask; clients take turns.")
+    ],
+    clients: Annotated[int, typer.Option("-n", help="Clients that ask in parallel.")] = 10,
+    cycle: Annotated[
+        int,
+        typer.Option("-c", help="Milliseconds between a client's requests; -1: twice the response"),
+    ] = 1000,
+    seconds: Annotated[float, typer.Option("-s", help="How long; -1 until Ctrl-C.")] = 60,
+    queries: Annotated[
+        str, typer.Option("-q", help="Query file; with %03d one for each client.")
+    ] = "query%03d.txt",
+    post: Annotated[bool, typer.Option("-P", help="POST: a path line, then its content.")] = False,
+    restarts: Annotated[
+        int, typer.Option("-r", help="How often a query file is used again; -1 without limit.")
+    ] = -1,
+    ignore: Annotated[
+        int, typer.Option("-i", help="First results of a client not counted; -1 all.")
+    ] = 0,
+    least_bytes: Annotated[int, typer.Option("-l", help="A shorter answer is a failure.")] = 0,
+    shared: Annotated[bool, typer.Option("-z", help="One query file, a part for each.")] = False,
+    output: Annotated[
+        str | None, typer.Option("-o", help="File for the answers; with %03d one for each client.")
+    ] = None,
+    interval: Annotated[int, typer.Option("-p", help="Print the summary every so often.")] = 0,
+    headers: Annotated[
+        list[str] | None, typer.Option("-H", metavar="'NAME: VALUE'", help="Header to send.")
+    ] = None,
+    authority: Annotated[str | None, typer.Option("-A", help="Host header to send.")] = None,
+    append: Annotated[str, typer.Option("-a", help="Put after every path.")] = "",
+    base64: Annotated[bool, typer.Option("-d", help="POST content is base64.")] = False,
+    most_line: Annotated[int, typer.Option("-m", help="Bytes a path may have.")] = 8192,
+    keep_alive: Annotated[
+        bool,
+        typer.Option(
+            "-k/ ",
+            "--keep-alive/--no-keep-alive",
+            help="Use connections again, as it does anyway.",
+            show_default=False,
+        ),
+    ] = True,
+    benchmark: Annotated[
+        bool, typer.Option("-x", help="Ask for the server's figures in headers.")
+    ] = False,
+    coverage: Annotated[bool, typer.Option("-y", help="Ask for coverage in headers.")] = False,
+    authorities: Annotated[
+        str | None, typer.Option("-T", metavar="PEM", help="Certificates of the authority: TLS.")
+    ] = None,
+    certificate: Annotated[
+        str | None, typer.Option("-C", metavar="PEM", help="Client certificate.")
+    ] = None,
+    key: Annotated[str | None, typer.Option("-K", metavar="PEM", help="Its private key.")] = None,
+    tls_environment: Annotated[
+        bool, typer.Option("-D", help="TLS files from VESPA_TLS_CONFIG_FILE.")
+    ] = False,
+    processes: Annotated[
+        int | None, typer.Option("--processes", help="Processes that the clients are spread over.")
+    ] = None,
+    sweep: Annotated[
+        str | None,
+        typer.Option("--sweep", metavar="1,2,4,8", help="Measure with each number of clients."),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="PNG", help="Draw latency against throughput."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put load on an HTTP server and measure its answers, with vespa-fbench's options."""
+    from siftline.load.options import LoadOptions, parse_hosts, parse_tls
+    from siftline.terminal import measure_load, measure_sweep
+
+    options = LoadOptions(
+        parse_hosts(hosts),
+        queries=queries,
+        clients=clients,
+        cycle=cycle,
+        seconds=seconds,
+        post=post,
+        restarts=restarts,
+        ignore=ignore,
+        least_bytes=least_bytes,
+        shared=shared,
+        base64=base64,
+        append=append,
+        headers=tuple(headers or ()),
+        authority=authority,
+        output=output,
+        benchmark=benchmark,
+        coverage=coverage,
+        most_line=most_line,
+        keep_alive=keep_alive,
+        tls=parse_tls(authorities, certificate, key, environment=tls_environment),
+        processes=processes,
+    )
+    if sweep is not None or plot is not None:
+        measure_sweep(options, sweep or str(clients), plot, as_json=as_json)
+    else:
+        measure_load(options, interval, as_json=as_json)
+
+
+SERVE_EXAMPLE = "Example: siftline serve examples/stdlib --port 8080"
+
+
+@app.command(epilog=SERVE_EXAMPLE)
+def serve(
+    package: Annotated[
+        Path | None,
+        typer.Argument(metavar="[APP]", help="Folder of the package; none: wait for a deployment."),
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port of queries and documents; 0: any free one.")] = (
+        8080
+    ),
+    config_port: Annotated[int, typer.Option(help="Port of deployments; 0: any free one.")] = 19071,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Index and deployed packages (default: APP.siftline)."),
+    ] = None,
+    allow_components: Annotated[
+        bool, typer.Option(help="Let packages with Python components be deployed over HTTP.")
+    ] = False,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="SIFTLINE_TOKEN", help="Ask every request for this bearer token."),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="Certificate: serve TLS on both ports.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="PEM", help="Its private key.")] = None,
+    client_ca: Annotated[
+        Path | None,
+        typer.Option(metavar="PEM", help="Ask clients for a certificate that this one signed."),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Queries answered at once (default: cores).")
+    ] = None,
+    waiting: Annotated[
+        int, typer.Option(min=0, help="Queries that may wait for a thread; more get 503.")
+    ] = 1024,
+    max_body: Annotated[
+        int, typer.Option(metavar="MB", min=1, help="Largest body of a request; more gets 413.")
+    ] = 100,
+    idle: Annotated[
+        float, typer.Option(metavar="SECONDS", min=1, help="Close connections that ask nothing.")
+    ] = 60,
+    grace: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="How long a shutdown waits.")
+    ] = 30,
+    access_log: Annotated[
+        str | None, typer.Option(metavar="FILE", help="JSON lines of requests; - is stderr.")
+    ] = None,
+) -> None:
+    """Serve a package with Vespa's HTTP API until Ctrl-C; without one, wait for `vespa deploy`."""
+    from siftline.serve.options import MB, Limits, Options
+    from siftline.terminal import serve_package
+
+    limits = Limits(
+        body=max_body * MB,
+        threads=threads or Limits().threads,
+        waiting=waiting,
+        idle=idle,
+        grace=grace,
+    )
+    options = Options(
+        host=host,
+        port=port,
+        config_port=config_port,
+        token=token,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        client_ca=client_ca,
+        access_log=access_log,
+        allow_components=allow_components,
+        data=data,
+        limits=limits,
+    )
+    serve_package(package, options)
+
+
 @models_app.command("list", epilog="Example: siftline models list")
 def models_list(as_json: AsJson = False) -> None:
     """List the models of the catalogue."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -25,15 +26,23 @@ from rich.table import Table
 
 from siftline.application import Application
 from siftline.engine import FeedReport
-from siftline.errors import MissingExtraError
+from siftline.errors import MissingExtraError, UsageError
 from siftline.evaluate.compare import HEADINGS, Comparison, notes, rows, to_json
 from siftline.evaluate.plot import plot_quality
 from siftline.experiment import Progress as Steps
 from siftline.experiment import WeightTuning
+from siftline.load.options import LoadOptions
+from siftline.load.plot import plot_sweep
+from siftline.load.result import LoadResult, summary
+from siftline.load.result import to_json as load_json
+from siftline.load.run import run_load
+from siftline.load.sweep import parse_clients, run_sweep
+from siftline.load.terminal import show_failures, show_sweep, watching
 from siftline.model.convert.export import export
 from siftline.model.inventory import describe, list_models, pull
 from siftline.respond.hits import Result
 from siftline.respond.terminal import show_result
+from siftline.serve.options import Options
 
 #: Errors of a feed that are shown; the rest is counted.
 ERRORS_SHOWN = 20
@@ -230,6 +239,23 @@ def draw_evaluation(comparison: Comparison, path: Path) -> None:
         standard_error().print(f"plot: {path}", markup=False, soft_wrap=True)
 
 
+def serve_package(package: Path | None, options: Options) -> None:
+    """Serve until a signal; says on standard output where, and what is served."""
+    from siftline.serve.run import serve
+
+    console = standard_output()
+
+    def listening(container: str, config: str, name: str | None) -> None:
+        what = f"package '{name}'" if name else "no package yet: deploy one to the config port"
+        console.print(f"[bold]Siftline[/bold] serves {escape(what)}")
+        console.print(f"  search and documents  {container}", markup=False)
+        console.print(f"  config and deploy     {config}", markup=False)
+        console.print("Ctrl-C stops it.", style="dim")
+        sys.stdout.flush()
+
+    serve(package, options, listening)
+
+
 def show_tuning(tuning: WeightTuning, *, as_json: bool = False) -> None:
     """Write the weights before and after, and the figures of both on every split."""
     if as_json:
@@ -243,6 +269,45 @@ def show_tuning(tuning: WeightTuning, *, as_json: bool = False) -> None:
     for split, (before, after) in tuning.figures.items():
         console.print(f"{split}: nDCG@10 {before:.4f} as written, {after:.4f} tuned", markup=False)
     console.print(f"{tuning.tried:,} weightings tried. Best: {tuning.expression}", markup=False)
+
+
+def measure_load(options: LoadOptions, interval: int = 0, *, as_json: bool = False) -> None:
+    """Run a load test and write its summary; every `interval` seconds the summary up to then."""
+    if interval < 0:
+        raise UsageError(f"-p takes a number of seconds from 0, not {interval}")
+    with watching(standard_error(), options.seconds) as watch:
+
+        def show(result: LoadResult) -> None:
+            sys.stdout.write(f"\nRuntime: {result.ran:.0f} sec\n{summary(result)}\n")
+            sys.stdout.flush()
+
+        if interval and not as_json:
+            result = run_load(options, show, every=interval)
+        else:
+            result = run_load(options, watch)
+    if as_json:
+        print_json(load_json(result))
+    else:
+        sys.stdout.write(summary(result) + "\n")
+    show_failures(result, standard_error())
+
+
+def measure_sweep(
+    options: LoadOptions, clients: str, plot: Path | None, *, as_json: bool = False
+) -> None:
+    """Run a load test with each number of clients; the table, and the plot where one is asked."""
+    errors = standard_error()
+    with watching(errors, options.seconds) as watch:
+        sweep = run_sweep(options, parse_clients(clients), watch=watch)
+    if as_json:
+        print_json(sweep.to_json())
+    else:
+        show_sweep(sweep, standard_output())
+    for result in sweep.results:
+        show_failures(result, errors)
+    if plot is not None:
+        plot_sweep(sweep, plot)
+        errors.print(f"plot: {plot}", markup=False, soft_wrap=True)
 
 
 def _table(*left: str, right: Sequence[str] = ()) -> Table:
