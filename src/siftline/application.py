@@ -8,16 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from siftline.encode.embedder import Embedder, find_embedder
 from siftline.encode.idf import TokenFrequencies
 from siftline.encode.open import open_embedder
 from siftline.engine import Engine, FeedReport
-from siftline.errors import DocumentError, SiftlineError, StoreError, UsageError
+from siftline.errors import ConditionError, DocumentError, SiftlineError, StoreError, UsageError
 from siftline.feed.operation import DocumentId, Operation
 from siftline.feed.outcome import Outcome
 from siftline.feed.reader import operations_from, read_operations
+from siftline.feed.selection import Selection, document_types, parse_selection
+from siftline.index.index import Index
+from siftline.index.visit import Visit, VisitPage, pages, read_page
 from siftline.match.deadline import NEVER
 from siftline.match.query import Query
 from siftline.match.request import parse_request
@@ -182,9 +185,55 @@ class Application:
             report.removed += self.engine(name).feed(removals).removed
         return report
 
-    def visit(self, *, schema: str | None = None) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """Every document, id and fields, in document order."""
-        return self.engine(schema).visit()
+    def visit(
+        self, *, schema: str | None = None, selection: str | None = None
+    ) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Documents, id and fields, in document order: all, or those that a selection means."""
+        wanted = self.selection(selection)
+        for id_, fields in self.engine(schema).visit():
+            if wanted is None or wanted.matches(DocumentId.parse(id_), fields):
+                yield id_, fields
+
+    def visit_page(self, visit: Visit) -> VisitPage:
+        """A page of a visit that can be resumed; UsageError where the visit is wrong."""
+        return read_page(self._indexes(visit.type), visit, self.selection(visit.selection))
+
+    def remove_where(self, selection: str, *, schema: str | None = None) -> FeedReport:
+        """Remove the documents that a selection means."""
+        return self._change_where(Visit(schema, selection), "remove", {})
+
+    def update_where(
+        self, selection: str, fields: Mapping[str, Any], *, schema: str | None = None
+    ) -> FeedReport:
+        """Update the documents that a selection means; fields: name → {"assign": value} etc."""
+        return self._change_where(Visit(schema, selection), "update", fields)
+
+    def _change_where(
+        self, visit: Visit, kind: Literal["remove", "update"], fields: Mapping[str, Any]
+    ) -> FeedReport:
+        report = FeedReport()
+        for page in pages(self._indexes(visit.type), visit, self.selection(visit.selection)):
+            # the condition holds still when the operation is applied, or the document is left alone
+            operations = [
+                Operation(kind, DocumentId.parse(id_), fields, condition=visit.selection)
+                for id_, _ in page.documents
+            ]
+            outcomes = self.apply(operations)
+            done = [
+                (operation, outcome)
+                for operation, outcome in zip(operations, outcomes, strict=True)
+                if not isinstance(outcome.error, ConditionError)
+            ]
+            report.count([operation for operation, _ in done], [outcome for _, outcome in done])
+        return report
+
+    def selection(self, text: str | None) -> Selection | None:
+        """A document selection about this package's documents; UsageError where it is wrong."""
+        return None if text is None else parse_selection(text, document_types(self.package.schemas))
+
+    def _indexes(self, schema: str | None) -> dict[str, Index]:
+        chosen = self.engines if schema is None else {schema: self.engine(schema)}
+        return {name: engine.index for name, engine in chosen.items()}
 
     def full_id(self, id_: str, schema: str | None = None) -> str:
         """A document id in full; a bare name gets the package's namespace and the schema."""

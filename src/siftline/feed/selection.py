@@ -21,6 +21,7 @@ from siftline.feed import selection_nodes as nodes
 from siftline.feed.operation import DocumentId
 from siftline.feed.selection_nodes import Condition, FieldPath, Lookup, Member, Value
 from siftline.feed.selection_values import FUNCTIONS, compiled
+from siftline.schema.definition import Schema
 
 ID_PARTS = ("namespace", "type", "specific", "scheme", "user", "group")
 LONGEST = 100_000
@@ -59,6 +60,14 @@ def parse_selection(text: str, types: Mapping[str, frozenset[str]] | None = None
     for place, type_, field in names if types is not None else ():
         _check_name(place, type_, field, types or {})
     return selection
+
+
+def document_types(schemas: Mapping[str, Schema]) -> dict[str, frozenset[str]]:
+    """The document types of schemas, each with the fields that documents give."""
+    return {
+        name: frozenset(field.name for field in schema.fields.values() if field.inside)
+        for name, schema in schemas.items()
+    }
 
 
 def _check_name(

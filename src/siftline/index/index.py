@@ -38,6 +38,7 @@ __all__ = ["Index", "IndexStatistics", "Snapshot", "TextStatistics"]
 #: bytes of records that are kept in memory before a commit writes them into a segment
 FLUSH_BYTES = 256 << 20
 _REPLAYED_AT_ONCE = 1_000
+_SCANNED_AT_ONCE = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,15 +227,16 @@ class Index:
 
     def scan(
         self, start: bytes, end: bytes | None, count: int
-    ) -> list[tuple[bytes, str, Mapping[str, Any]]]:
-        """Up to `count` documents in the order of their keys: key, id, fields.
+    ) -> tuple[list[tuple[str, Mapping[str, Any]]], bytes | None]:
+        """Up to `count` documents, id and fields, in the order of their keys; where to go on.
 
         A document has one key for ever, a digest of its id; keys are spread evenly over 20 bytes.
-        start, end: the first key and the one behind the last, None for no end.
+        start, end: the first key and the one behind the last, None for no end. Fewer than `count`
+        come where they are large, so that they fit memory.
         """
         self._require_open()
-        found = self._store.live_between(start, end, count)
-        return [(key, decode_id(data), decode_fields(data)) for key, data in found]
+        found, following = self._store.live_between(start, end, count, _SCANNED_AT_ONCE)
+        return [(decode_id(data), decode_fields(data)) for data in found], following
 
     def load(self, ids: Sequence[str]) -> Encoded:
         """Stored documents with everything indexing made of them; unknown ids are left out."""

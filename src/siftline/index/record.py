@@ -8,7 +8,7 @@ a field to the blob of its rows (see `packed`). Absent values have no key.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +71,17 @@ def decode_fields(data: bytes) -> dict[str, Any]:
     reader.skip()
     fields: dict[str, Any] = reader.unpack()
     return fields
+
+
+def without_fields(record: Record, names: Container[str]) -> Record:
+    """The record as if these fields, and what was counted of them, had never been fed."""
+
+    def rest(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {n: v for n, v in values.items() if n.partition("#")[0] not in names}
+
+    return Record(
+        record.id, rest(record.fields), record.language, rest(record.outputs), rest(record.vectors)
+    )
 
 
 def _is_same(value: Any, fed: Any) -> bool:

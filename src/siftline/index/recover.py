@@ -10,6 +10,7 @@ from siftline.errors import StoreError
 from siftline.index.arrays import DamagedError
 from siftline.index.layout import Layout
 from siftline.index.manifest import Manifest, read_manifest
+from siftline.index.record import decode_record, encode_record, without_fields
 from siftline.index.segments import SegmentSet
 from siftline.index.store import Store
 
@@ -21,19 +22,35 @@ def check_meta(store: Store, layout: Layout) -> None:
 
     A writer's store is marked with the schema and the types it will hold.
     """
+    check_types(store, layout)
+    if not store.read_only:
+        mark_types(store, layout)
+
+
+def check_types(store: Store, layout: Layout, forgotten: frozenset[str] = frozenset()) -> None:
+    """StoreError if the store is another schema's or holds a field as another type.
+
+    forgotten: fields whose stored values are going to be dropped.
+    """
     folder = store.folder.parent
     known = store.meta("schema")
     if known is not None and known != layout.schema:
         raise StoreError(f"{folder} is the index of schema '{known}', not '{layout.schema}'")
     types: dict[str, str] = (store.meta("types") or {}) if store.last else {}
     for field, declared in layout.stored_types.items():
-        if types.get(field, declared) != declared:
+        if types.get(field, declared) != declared and field not in forgotten:
             raise StoreError(
                 f"{folder} holds field '{field}' as {types[field]}, the schema says {declared}: "
                 "feed the documents into a new folder"
             )
+
+
+def mark_types(store: Store, layout: Layout) -> None:
+    """Note on disk which schema's documents the store holds, and each field's type."""
+    known = store.meta("schema")
+    types: dict[str, str] = (store.meta("types") or {}) if store.last else {}
     merged = types | layout.stored_types
-    if store.read_only or (known and merged == types):
+    if known and merged == types:
         return
 
     def mark(transaction: lmdb.Transaction) -> None:
@@ -41,6 +58,30 @@ def check_meta(store: Store, layout: Layout) -> None:
         store.set_meta(transaction, "types", merged)
 
     store.writing(mark)
+
+
+def forget_fields(store: Store, fields: frozenset[str]) -> None:
+    """Drop everything that is stored of these fields, and their types, in one transaction.
+
+    StoreError (full disk) leaves every value.
+    """
+    documents = store.database("documents")
+    known: dict[str, str] = store.meta("types") or {}
+    types = {name: type_ for name, type_ in known.items() if name.partition("#")[0] not in fields}
+
+    def forget(transaction: lmdb.Transaction) -> None:
+        with transaction.cursor(db=documents) as cursor:
+            for key, data in cursor.iternext(keys=True, values=True):
+                record = without_fields(decode_record(bytes(data)), fields)
+                cursor.put(
+                    bytes(key),
+                    encode_record(
+                        record.id, record.fields, record.language, record.outputs, record.vectors
+                    ),
+                )
+        store.set_meta(transaction, "types", types)
+
+    store.writing(forget)
 
 
 def load_published(segments: SegmentSet, store: Store, layout: Layout) -> bool:

@@ -34,10 +34,15 @@ from siftline.index.store import Store
 
 
 class SegmentSet:
-    """Slots in document order: those on disk first, then those in memory."""
+    """Slots in document order: those on disk first, then those in memory.
 
-    def __init__(self, folder: Path, layout: Layout, store: Store) -> None:
+    held: files are written and nothing is published or removed until `release`; for segments of
+    another layout that are built beside those in use.
+    """
+
+    def __init__(self, folder: Path, layout: Layout, store: Store, *, held: bool = False) -> None:
         self.folder = folder
+        self.held = held
         self.slots: list[Slot] = []
         self.manifest = Manifest(layout.fingerprint)
         self._layout = layout
@@ -118,7 +123,7 @@ class SegmentSet:
                 before = [*before, self._built_in_file(fresh, written)]
             slots = self._written(before, written, everything)
             if not written and len(slots) == len(self.slots):
-                if self.manifest.covered == covered and read_manifest(self.folder):
+                if self.held or (self.manifest.covered == covered and read_manifest(self.folder)):
                     return None
             manifest = Manifest(
                 self.manifest.fingerprint,
@@ -127,15 +132,26 @@ class SegmentSet:
                 tuple(slot.entry for slot in slots if slot.entry is not None),
             )
             self._keep_labels()  # merging token vectors can number labels of its own
-            publish(self.folder, manifest)
+            if not self.held:
+                publish(self.folder, manifest)
         except (StoreError, OSError) as error:
             self._discard(written)
             if isinstance(error, OSError):
                 raise write_error(self.folder, error) from error
             raise
         self.manifest = manifest
-        self._remove_stale()
+        if not self.held:
+            self._remove_stale()
         return slots
+
+    def publish(self) -> None:
+        """Make these segments the index on disk; StoreError leaves what was published before."""
+        publish(self.folder, self.manifest)
+
+    def release(self) -> None:
+        """Go on as the published segments, which these are now: what others left is removed."""
+        self.held = False
+        self._remove_stale()
 
     def _written(self, before: Sequence[Slot], written: list[str], everything: bool) -> list[Slot]:
         """The slots, all with files, after the merges that are due."""
@@ -189,6 +205,7 @@ class SegmentSet:
                 (self.folder / name).unlink(missing_ok=True)
 
     def _remove_stale(self) -> None:
+        """Remove every segment file that these segments are not made of."""
         for path in self.folder.iterdir():
             if path.suffix in (".segment", ".deleted") and path.name not in self.manifest.files:
                 _remove(path)

@@ -139,21 +139,27 @@ class Store:
         return [record for record in map(_bytes, records) if record is not None]
 
     def live_between(
-        self, start: bytes, end: bytes | None, count: int
-    ) -> list[tuple[bytes, bytes]]:
-        """Up to `count` documents, id key and record, with keys from `start` to before `end`."""
-        found: list[tuple[bytes, bytes]] = []
+        self, start: bytes, end: bytes | None, count: int, size: int
+    ) -> tuple[list[bytes], bytes | None]:
+        """Records of documents with id keys from `start` to before `end`, and where to go on.
+
+        Up to `count` of them, and no more behind `size` bytes; None where there are no others.
+        """
+        found: list[bytes] = []
         with self.reading() as transaction:
             cursor = transaction.cursor(db=self._databases["ids"])
             if cursor.set_range(start):
-                for found_key, sequence in cursor:
-                    key = bytes(found_key)
-                    if len(found) == count or (end is not None and key >= end):
+                for item, sequence in cursor:
+                    key = bytes(item)
+                    if end is not None and key >= end:
                         break
-                    record = transaction.get(sequence, db=self._databases["documents"])
+                    if len(found) == count or size <= 0:
+                        return found, key
+                    record = _bytes(transaction.get(sequence, db=self._databases["documents"]))
                     if record is not None:
-                        found.append((key, bytes(record)))
-        return found
+                        found.append(record)
+                        size -= len(record)
+        return found, None
 
     def records(self, after: int, count: int) -> list[tuple[int, bytes]]:
         """Up to `count` records after a sequence number, in order, dead ones among them."""
