@@ -130,7 +130,8 @@ def test_the_same_package_changes_nothing() -> None:
 def test_each_change_has_its_kind(
     field: str, text: str | None, kind: str, name: str, message: str
 ) -> None:
-    found = changes(package(), package(**{field: text}))
+    fields: dict[str, str | None] = {field: text}
+    found = changes(package(), package("", "content", **fields))
     assert (kind, name, changed(field, message)) in found
 
 
