@@ -62,6 +62,11 @@ class Host:
         """Whether there is an application to use."""
         return self._lease is not None
 
+    @property
+    def name(self) -> str | None:
+        """Name of the package that is served; None if there is none."""
+        return self._lease.application.package.name if self._lease is not None else None
+
     @contextmanager
     def use(self) -> Iterator[Application]:
         """The current application, kept open until the block is left; UnavailableError if none."""
@@ -105,8 +110,7 @@ class Host:
         """Numbers of the feed queue; empty before anything was fed."""
         if "intake" not in self.__dict__:
             return {}
-        statistics = self.intake.statistics()
-        return statistics if isinstance(statistics, Mapping) else asdict(statistics)
+        return asdict(self.intake.statistics())
 
     @cached_property
     def intake(self) -> Intake:

@@ -4,62 +4,67 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import resource
 import signal
-import socket
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from siftline.errors import MissingExtraError
-from siftline.serve.host import Host
 from siftline.serve.options import Options
 
 if TYPE_CHECKING:
+    from siftline.serve.host import Host
     from siftline.serve.listener import Listener
 
-#: Called with the addresses of the container's port and the config port.
-Listening = Callable[[str, str], None]
+log = logging.getLogger(__name__)
+
+#: Called with the container's address, the config address and the name of the package, if any.
+Listening = Callable[[str, str, str | None], None]
 
 
-def serve(
-    make: Callable[[], Host], options: Options, listening: Listening = lambda *urls: None
-) -> None:
-    """Serve until a signal; finishes what was accepted and closes the application.
+def serve(package: Path | None, options: Options, listening: Listening) -> None:
+    """Serve a package folder until a signal; without one, wait for a deployment.
 
-    make: opens the host, called once both ports are known to be free. UsageError where a port is
-    taken, MissingExtraError where the server's libraries are not installed.
+    Finishes what was accepted and closes the application before it returns. listening: called once
+    both ports accept. UsageError where a port is taken or the options are not safe, PackageError
+    where the package is broken, MissingExtraError where the server's libraries are not installed.
     """
     try:
         import uvloop
 
-        from siftline.serve.listener import bind
-    except ImportError:
+        from siftline.serve import app, listener
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("siftline"):
+            raise
         raise MissingExtraError("siftline serve", "server") from None
+    from siftline.serve.access_log import AccessLog
+    from siftline.serve.security import checked
+    from siftline.serve.start import open_host
+
+    options = checked(options, package)
     with contextlib.ExitStack() as stack:
         sockets = [
-            stack.enter_context(bind(options.host, port))
+            stack.enter_context(listener.bind(options.host, port))
             for port in (options.port, options.config_port)
         ]
-        _allow_connections(options.limits.connections)
-        host = make()
+        limits = replace(options.limits, connections=_connections(options.limits.connections))
+        options = replace(options, limits=limits)
+        access_log = AccessLog(options.access_log) if options.access_log else None
+        host = open_host(package, options)
         try:
-            uvloop.run(_serve(host, sockets, options, listening))
+            listeners = [
+                listener.Listener(make(host, access_log), bound, options)
+                for make, bound in zip((app.container_app, app.config_app), sockets, strict=True)
+            ]
+            uvloop.run(_serve(host, listeners, listening))
         finally:
             host.close()
 
 
-async def _serve(
-    host: Host, sockets: list[socket.socket], options: Options, listening: Listening
-) -> None:
-    from siftline.serve.access_log import AccessLog
-    from siftline.serve.app import config_app, container_app
-    from siftline.serve.listener import Listener
-
-    log = AccessLog(options.access_log) if options.access_log else None
-    listeners = [
-        Listener(app(host, log), bound, options)
-        for app, bound in zip((container_app, config_app), sockets, strict=True)
-    ]
+async def _serve(host: Host, listeners: Sequence[Listener], listening: Listening) -> None:
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     with _signals(loop, stopped):
@@ -67,14 +72,14 @@ async def _serve(
         for task in tasks:
             task.add_done_callback(lambda task: stopped.set())
         await _started(listeners, tasks)
-        listening(*(listener.url for listener in listeners))
+        container, config = (listener.url for listener in listeners)
+        listening(container, config, host.name)
         await stopped.wait()
-        await asyncio.gather(
-            *(
-                listener.drain(task, options.limits.grace)
-                for listener, task in zip(listeners, tasks, strict=True)
-            )
-        )
+        grace = host.options.limits.grace
+        pairs = zip(listeners, tasks, strict=True)
+        done = await asyncio.gather(*(listener.drain(task, grace) for listener, task in pairs))
+    if not all(done):
+        log.warning("requests that took longer than %g s were cut off", grace)
     for task in tasks:
         if task.done() and not task.cancelled():
             task.result()
@@ -102,11 +107,19 @@ def _signals(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> Iterato
             loop.remove_signal_handler(number)
 
 
-def _allow_connections(connections: int) -> None:
-    """Let the process open as many files as connections on two ports and an index need."""
+def _connections(wanted: int) -> int:
+    """How many connections a port may have: as wanted, or what the limit on open files allows.
+
+    Raises the process's limit on open files as far as it may go; keeps some for the index.
+    """
+    reserve = 1024
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * connections + 1024
+    files = 2 * wanted + reserve
     if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        files = min(files, hard)
+    if soft != resource.RLIM_INFINITY and soft < files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    allowed = max(64, (files - reserve) // 2)
+    if allowed < wanted:
+        log.info("the limit on open files allows %d connections for each port", allowed)
+    return min(wanted, allowed)
