@@ -107,7 +107,7 @@ class ColbertEmbedder:
             row = np.concatenate([row, filler])
         if self._options.mask_queries == "attended":
             attended = len(row)
-        hidden = next(self._transformer.run([row], attended=[attended]))
+        hidden = self._transformer.query(row, attended)
         cells = self._fit(hidden.values, target)[0, : len(row)]
         return Tensor(target, tuple(sequence_labels(len(row))), cells)
 

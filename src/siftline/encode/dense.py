@@ -73,8 +73,9 @@ class DenseEmbedder:
         self.check(target, query=True)
         options = self._options
         prefix = options.prepend_query or options.prepend_document
-        batch = self._embed([_prepended(prefix, text)], target)
-        return Tensor(target, ((),), batch.values)
+        hidden = self._transformer.query(self._rows([_prepended(prefix, text)])[0])
+        pooled = pool(hidden, options.pooling)
+        return Tensor(target, ((),), fit(pooled, target, options.normalize))
 
     def _embed(self, texts: Sequence[str], target: TensorType) -> DenseBatch:
         values = np.zeros((len(texts), *target.shape), target.dtype)

@@ -6,6 +6,7 @@ models themselves load on first use.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from siftline.encode.ports import PortNames, read_ports
 from siftline.encode.sparse import SparseEmbedder, SparseOptions
 from siftline.encode.tokenizer import Tokenizer
 from siftline.encode.tokens import TokenEmbedder
-from siftline.encode.transformer import Transformer
+from siftline.encode.transformer import SHARED_ROWS, Transformer
 from siftline.errors import PackageError, Place
 from siftline.model.session import Session, open_session
 from siftline.schema.package import Component, ModelReference, Settings, SparseQuery
@@ -35,8 +36,11 @@ LOGITS_BUDGET = 512
 #: Hints for Vespa's runtime, which Siftline's own settings replace (`runtime` in siftline.toml).
 RUNTIME_HINTS = (
     "onnx-execution-mode", "onnx-interop-threads", "onnx-gpu-device", "batching",
-    "batching/max-size", "batching/max-delay", "concurrency", "model-config-override",
+    "concurrency", "model-config-override",
 )  # fmt: skip
+
+#: A duration of `<batching max-delay>`; a bare number is milliseconds.
+_DELAY = re.compile(r"\d+(\.\d+)?\s*(ms|s)?")
 
 _FILE = Place(file="ext/siftline.toml")
 
@@ -148,7 +152,18 @@ class _Opening:
 
         default = LOGITS_BUDGET if output == "logits" else None
         budget = self.options.integer("token-budget", default, low=1)
-        return Transformer(session, names, pad=pad, token_budget=budget)
+        rows = self.shared_rows()
+        return Transformer(session, names, pad=pad, token_budget=budget, shared_rows=rows)
+
+    def shared_rows(self) -> int:
+        """The most queries of one run: `<batching max-size>`.
+
+        `max-delay` is the longest that a query may wait for others; it is kept, as none ever does.
+        """
+        delay = self.parameters.text("batching/max-delay")
+        if delay is not None and not _DELAY.fullmatch(delay.strip()):
+            raise self.parameters.wrong("batching/max-delay", "a duration like 10ms")
+        return self.parameters.integer("batching/max-size", SHARED_ROWS, low=1)
 
     def rows(
         self, tokenizer: Callable[[], Tokenizer]

@@ -82,18 +82,15 @@ class SparseEmbedder:
         weights: list[np.ndarray] = [np.zeros(0, np.float32)] * len(texts)
         vocabulary = self._tokenizer().vocabulary
         for hidden in self._transformer.run(self._rows(texts)):
-            table = self._weights(hidden, len(vocabulary))
-            for i, row in enumerate(hidden.rows):
-                kept = np.flatnonzero(table[i] > self._floor(table[i]))
-                tokens[row] = kept.astype(np.int32)
-                weights[row] = table[i, kept]
+            for row, found in zip(hidden.rows, self._kept(hidden, len(vocabulary)), strict=True):
+                tokens[row], weights[row] = found
         return _batch(target, tokens, weights, vocabulary)
 
     def query(self, text: str, target: TensorType) -> Tensor:
         """Weights of the query's own distinct tokens by the table, or of the model's expansion."""
         self.check(target, query=True)
         if self._idf is None:
-            tensor = self.documents([text], target).tensor(0)
+            tensor = self._encoded(text, target).tensor(0)
             return Tensor(target, (), np.zeros(0, target.dtype)) if tensor is None else tensor
         table = self._idf()
         vocabulary = self._tokenizer().vocabulary
@@ -101,6 +98,13 @@ class SparseEmbedder:
         values = np.array([table.weight(label) for (label,) in found], dtype=np.float64)
         labels = tuple(label for label, value in zip(found, values, strict=True) if value > 0)
         return Tensor(target, labels, as_cells(values[values > 0], target))
+
+    def _encoded(self, text: str, target: TensorType) -> SparseBatch:
+        """A query through the model, as documents go."""
+        vocabulary = self._tokenizer().vocabulary
+        hidden = self._transformer.query(self._rows([text])[0])
+        tokens, weights = self._kept(hidden, len(vocabulary))[0]
+        return _batch(target, [tokens], [weights], vocabulary)
 
     def token_sets(self, texts: Sequence[str]) -> SparseBatch:
         """The distinct tokens of each whole text, special ones left out, weight 1."""
@@ -140,6 +144,14 @@ class SparseEmbedder:
             values = values.copy()
             values[:, list(self._tokenizer().special_ids)] = 0
         return values
+
+    def _kept(self, hidden: Hidden, vocabulary: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Ids int32 ascending and weights float32 above the floor, for each row."""
+        found = []
+        for weights in self._weights(hidden, vocabulary):
+            kept = np.flatnonzero(weights > self._floor(weights))
+            found.append((kept.astype(np.int32), weights[kept]))
+        return found
 
     def _floor(self, weights: np.ndarray) -> float:
         """Weights must be above this: the threshold, or the pruned part of the largest."""
