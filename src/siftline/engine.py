@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from siftline.encode.embedder import Embedder
-from siftline.errors import DocumentError
+from siftline.errors import DocumentError, SiftlineError
 from siftline.feed.operation import Operation
 from siftline.feed.outcome import Outcome
 from siftline.index.index import Index
 from siftline.index.writer import Writer
+from siftline.match.inputs import typed_inputs
 from siftline.match.prepare import prepare
 from siftline.match.query import Query
 from siftline.match.retrieve import retrieve
@@ -23,7 +24,8 @@ from siftline.rank.models import OnnxModels
 from siftline.rank.phases import rank
 from siftline.rank.plan import ListedFeature, Plan, make_plan
 from siftline.rank.statistics import PhaseTrace
-from siftline.respond.answer import answer
+from siftline.respond.answer import unfilled
+from siftline.respond.filling import finish
 from siftline.respond.hits import Result
 from siftline.schema.definition import OnnxModel, Schema
 from siftline.schema.inherit import resolve_profile
@@ -51,7 +53,7 @@ class FeedReport:
     missing: int = 0
     ignored: int = 0
     repeated: list[str] = field(default_factory=list)
-    errors: list[DocumentError] = field(default_factory=list)
+    errors: list[SiftlineError] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -115,7 +117,7 @@ class Engine:
 
     def feed(
         self,
-        operations: Iterable[Operation | DocumentError],
+        operations: Iterable[Operation | SiftlineError],
         progress: Callable[[FeedReport], None] | None = None,
     ) -> FeedReport:
         """Apply operations in order; bad ones are reported and the others go in.
@@ -127,7 +129,7 @@ class Engine:
         started = time.perf_counter()
         stream = iter(operations)
         while batch := list(islice(stream, BATCH)):
-            report.errors += [item for item in batch if isinstance(item, DocumentError)]
+            report.errors += [item for item in batch if isinstance(item, SiftlineError)]
             fed = [item for item in batch if isinstance(item, Operation)]
             report.count(fed, self.apply(fed))
             report.seconds = time.perf_counter() - started
@@ -189,8 +191,15 @@ class Engine:
 
         DeadlineError once the query's deadline has passed.
         """
+        return finish(self.match(query, features))
+
+    def match(self, query: Query, features: Sequence[ListedFeature] = ()) -> Result:
+        """The same, its hits not filled: `fill` and `finish` of `respond.filling` do that."""
         started = time.perf_counter()
         plan = self.plan(query.profile)
+        inputs = typed_inputs(query.inputs, plan.profile)
+        if inputs is not query.inputs:
+            query = replace(query, inputs=inputs)
         snapshot = self.index.snapshot()
         prepared = prepare(query, self.schema, self.settings, plan.profile)
         candidates = retrieve(snapshot, prepared)
@@ -198,6 +207,6 @@ class Engine:
             "matching", snapshot.document_count, len(candidates), time.perf_counter() - started
         )
         ranked = rank(plan, snapshot, prepared, candidates, features=features)
-        return answer(
+        return unfilled(
             snapshot, self.schema, prepared, ranked, matching, started, cluster=self.cluster
         )

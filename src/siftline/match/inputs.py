@@ -7,7 +7,7 @@ embedding reference).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,6 +132,38 @@ class InputReader:
                 f"{nearest(id_, self.embedders) if len(self.embedders) > 1 else ''}",
                 place,
             )
+
+
+def typed_inputs(inputs: Mapping[str, Any], profile: RankProfile) -> Mapping[str, Any]:
+    """Inputs as the profile declares them; QueryError where one does not fit.
+
+    Those of a request are so already; a searcher may set others, or another profile.
+    """
+    changed: dict[str, Any] = {}
+    for name, value in inputs.items():
+        declared = profile.inputs.get(name)
+        type_ = declared.type if declared is not None else None
+        if type_ is not None and type_.dimensions:
+            unbound = any(not d.mapped and d.size is None for d in type_.dimensions)
+            if isinstance(value, Tensor) and (unbound or value.type == type_):
+                continue
+            try:
+                changed[name] = as_tensor(type_, value)
+            except UsageError as error:
+                raise _misfit(name, value, f"a tensor of type {type_}: {error}") from None
+        elif not isinstance(value, (int, float, Tensor)):
+            number = _number(value)
+            if number is None:
+                raise _misfit(name, value, "a number")
+            changed[name] = number
+    return {**inputs, **changed} if changed else inputs
+
+
+def _misfit(name: str, value: Any, wanted: str) -> QueryError:
+    return QueryError(
+        f"Could not set 'ranking.features.query({name})' to '{_shown(value)}': Require {wanted}",
+        Place(field=f"input.query({name})"),
+    )
 
 
 def as_tensor(type_: TensorType, value: Any) -> Tensor:

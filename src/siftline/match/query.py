@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as default_field
 from typing import Any
 
@@ -239,6 +239,30 @@ class Query:
     language: str | None = None
     rank_properties: Mapping[str, str] = default_field(default_factory=dict)
     parameters: Mapping[str, Any] = default_field(default_factory=dict)
+
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        """The request's parameters; an alias finds its full name's value."""
+        return self.parameters
+
+    def with_input(self, name: str, value: Any) -> Query:
+        """The query with `query(name)`: a Tensor, number, array or literal.
+
+        The engine gives it the type that the rank profile declares.
+        """
+        return replace(self, inputs={**self.inputs, name: value})
+
+    def with_hits(self, hits: int, offset: int = 0) -> Query:
+        """The query for another page."""
+        return replace(self, hits=hits, offset=offset)
+
+    def with_profile(self, profile: str) -> Query:
+        """The query ranked by another profile, by its name."""
+        return replace(self, profile=profile)
+
+    def with_tree(self, root: Node) -> Query:
+        """The query with another tree of what must match."""
+        return replace(self, root=root)
 
     def due(self, started: float | None = None, default: float | None = None) -> Deadline:
         """The deadline of the query's timeout, or of `default` seconds where it states none.

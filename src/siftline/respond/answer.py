@@ -1,4 +1,4 @@
-"""Ranked documents to a Result: summaries filled, scores and features attached, phases traced."""
+"""Ranked documents to a Result: scores and features attached, phases traced, summaries filled."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from siftline.rank.ranked import Ranked
 from siftline.rank.statistics import PhaseTrace
+from siftline.respond.filling import Found, Stored, finish
 from siftline.respond.hits import Coverage, Hit, Result, Timing
-from siftline.respond.summary import fill
+from siftline.respond.summary import has_id, shown_fields
 from siftline.respond.trace import Trace
 from siftline.schema.definition import Schema
 
@@ -30,41 +31,54 @@ def answer(
     *,
     cluster: str = "content",
 ) -> Result:
-    """The answer to a query.
+    """The answer to a query, hits filled.
 
     matching: how many documents were matched, and in what time. started: `time.perf_counter()` when
     the query came in.
     """
+    return finish(unfilled(snapshot, schema, prepared, ranked, matching, started, cluster=cluster))
+
+
+def unfilled(
+    snapshot: Snapshot,
+    schema: Schema,
+    prepared: Prepared,
+    ranked: Ranked,
+    matching: PhaseTrace,
+    started: float,
+    *,
+    cluster: str = "content",
+) -> Result:
+    """The same without fields; each hit knows where they are (`filling`)."""
     query = prepared.query
-    filling = time.perf_counter()
-    filled = fill(
-        schema,
+    search = Found(
         snapshot,
-        ranked.documents,
-        summary=query.summary,
-        select=query.select,
-        cluster=cluster,
+        schema,
+        cluster,
+        shown_fields(schema, query.summary, query.select),
+        named=has_id(schema, query.summary),
     )
+    ids = snapshot.ids(ranked.documents)
     hits = tuple(
         Hit(
-            id=document.id,
+            id=id_,
             relevance=float(ranked.scores[row]),
-            fields=document.fields,
             match_features=ranked.match_features[row] if ranked.match_features else None,
             summary_features=ranked.summary_features[row] if ranked.summary_features else None,
             scores=_scores(ranked, row),
             source=cluster,
+            stored=Stored(search, int(ranked.documents[row]), id_),
         )
-        for row, document in enumerate(filled)
+        for row, id_ in enumerate(ids)
     )
-    done = time.perf_counter()
-    summary = PhaseTrace("summary", len(hits), len(hits), done - filling)
+    seconds = time.perf_counter() - started
+    timed = str(query.parameters.get("presentation.timing")).lower() in _TRUE
     return Result(
         hits,
         ranked.total,
         _coverage(snapshot.document_count, ranked),
-        Trace((matching, *ranked.statistics, summary), level=query.trace_level),
-        timing=_timing(query.parameters.get("presentation.timing"), started, filling, done),
+        Trace((matching, *ranked.statistics), level=query.trace_level),
+        timing=Timing(seconds, 0.0, seconds) if timed else None,
         tensors=str(query.parameters.get("presentation.format.tensors", "short")),
     )
 
@@ -78,9 +92,3 @@ def _coverage(documents: int, ranked: Ranked) -> Coverage:
 def _scores(ranked: Ranked, row: int) -> dict[str, float]:
     scores = {phase: float(values[row]) for phase, values in ranked.phases.items()}
     return {phase: score for phase, score in scores.items() if not math.isnan(score)}
-
-
-def _timing(wanted: object, started: float, filling: float, done: float) -> Timing | None:
-    if str(wanted).lower() not in _TRUE:
-        return None
-    return Timing(filling - started, done - filling, done - started)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from siftline.respond.problems import SearchError
 from siftline.respond.trace import Trace
 from siftline.tensor.tensor import Tensor
+
+if TYPE_CHECKING:
+    from siftline.respond.filling import Stored
 
 #: A feature's value for one hit.
 FeatureValue = float | Tensor
@@ -21,7 +24,7 @@ class Hit:
     relevance: the score of the last phase that ranked it. fields: the summary, tensors as Tensor.
     match_features and summary_features are None where the profile lists none. scores: phase
     (`first-phase`, `second-phase`, `global-phase`) → the score it gave; a phase that did not score
-    the hit is left out.
+    the hit is left out. stored: where the fields of an unfilled hit are fetched from.
     """
 
     id: str
@@ -31,9 +34,21 @@ class Hit:
     summary_features: Mapping[str, FeatureValue] | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     source: str = "content"
+    stored: Stored | None = field(default=None, compare=False, repr=False)
 
     def __getitem__(self, name: str) -> Any:
         return self.fields[name]
+
+    def with_fields(self, **fields: Any) -> Hit:
+        """The hit with these fields, shown whatever the query asks to see."""
+        stored = self.stored
+        if stored is not None:
+            stored = replace(stored, fetched=stored.fetched.difference(fields))
+        return replace(self, fields={**self.fields, **fields}, stored=stored)
+
+    def with_relevance(self, relevance: float) -> Hit:
+        """The hit with another score; its place among the hits is yours to change."""
+        return replace(self, relevance=relevance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +102,10 @@ class Result:
     def ids(self) -> list[str]:
         """The ids of the hits, best first."""
         return [hit.id for hit in self.hits]
+
+    def with_hits(self, hits: Iterable[Hit], total: int | None = None) -> Result:
+        """The result with these hits in this order; total: documents that matched, None as is."""
+        return replace(self, hits=tuple(hits), total=self.total if total is None else total)
 
     def to_json(self, *, tensors: str | None = None) -> dict[str, Any]:
         """Vespa's result JSON (spec 3.11); `tensors` is a form like `short`, None the query's."""

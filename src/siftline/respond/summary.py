@@ -87,23 +87,52 @@ def fill(
     select: names to show, None for all of the class. Absent values are left out. The id is the
     document's where the class has `documentid`, else `index:cluster/0/gid`.
     """
-    sources = summary_fields(schema, summary)
-    shown = {n: s for n, s in sources.items() if select is None or n in select}
-    if select is not None:
-        _refuse_unknown(schema, select, sources)
+    shown = shown_fields(schema, summary, select)
     ids = snapshot.ids(documents)
+    rows = fetch(schema, snapshot, documents, ids, shown)
+    names = ids if has_id(schema, summary) else [anonymous_id(id_, cluster) for id_ in ids]
+    return [Filled(name, fields) for name, fields in zip(names, rows, strict=True)]
+
+
+def shown_fields(
+    schema: Schema, summary: str | None, select: Sequence[str] | None
+) -> dict[str, str]:
+    """Name → source of what an answer shows; QueryError: an unknown class or selected field."""
+    sources = summary_fields(schema, summary)
+    if select is None:
+        return sources
+    _refuse_unknown(schema, select, sources)
+    return {name: source for name, source in sources.items() if name in select}
+
+
+def fetch(
+    schema: Schema,
+    snapshot: Snapshot,
+    documents: np.ndarray,
+    ids: Sequence[str],
+    sources: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    """The values of the sources by name for each document, absent ones left out."""
     fed = [snapshot.fields(int(document)) for document in documents]
     columns = {
         source: _column(schema, snapshot, source, documents, fed, ids)
-        for source in dict.fromkeys(shown.values())
+        for source in dict.fromkeys(sources.values())
     }
-    filled = []
-    for row, id_ in enumerate(ids):
-        values = {name: columns[source][row] for name, source in shown.items()}
-        kept = {name: value for name, value in values.items() if not _is_absent(value)}
-        public = id_ if DOCUMENT_ID in sources.values() else f"index:{cluster}/0/{gid(id_)}"
-        filled.append(Filled(public, kept))
-    return filled
+    found = []
+    for row in range(len(ids)):
+        values = {name: columns[source][row] for name, source in sources.items()}
+        found.append({name: value for name, value in values.items() if not _is_absent(value)})
+    return found
+
+
+def has_id(schema: Schema, summary: str | None) -> bool:
+    """Whether a summary class has the document's id, which is then the id of a hit."""
+    return DOCUMENT_ID in summary_fields(schema, summary).values()
+
+
+def anonymous_id(id_: str, cluster: str) -> str:
+    """The id of a hit whose summary class has not the document's."""
+    return f"index:{cluster}/0/{gid(id_)}"
 
 
 def gid(id_: str) -> str:
