@@ -26,18 +26,11 @@ from rich.table import Table
 
 from siftline.application import Application
 from siftline.engine import FeedReport
-from siftline.errors import MissingExtraError, UsageError
+from siftline.errors import MissingExtraError
 from siftline.evaluate.compare import HEADINGS, Comparison, notes, rows, to_json
 from siftline.evaluate.plot import plot_quality
 from siftline.experiment import Progress as Steps
 from siftline.experiment import WeightTuning
-from siftline.load.options import LoadOptions
-from siftline.load.plot import plot_sweep
-from siftline.load.result import LoadResult, summary
-from siftline.load.result import to_json as load_json
-from siftline.load.run import run_load
-from siftline.load.sweep import parse_clients, run_sweep
-from siftline.load.terminal import show_failures, show_sweep, watching
 from siftline.model.convert.export import export
 from siftline.model.inventory import describe, list_models, pull
 from siftline.respond.hits import Result
@@ -269,45 +262,6 @@ def show_tuning(tuning: WeightTuning, *, as_json: bool = False) -> None:
     for split, (before, after) in tuning.figures.items():
         console.print(f"{split}: nDCG@10 {before:.4f} as written, {after:.4f} tuned", markup=False)
     console.print(f"{tuning.tried:,} weightings tried. Best: {tuning.expression}", markup=False)
-
-
-def measure_load(options: LoadOptions, interval: int = 0, *, as_json: bool = False) -> None:
-    """Run a load test and write its summary; every `interval` seconds the summary up to then."""
-    if interval < 0:
-        raise UsageError(f"-p takes a number of seconds from 0, not {interval}")
-    with watching(standard_error(), options.seconds) as watch:
-
-        def show(result: LoadResult) -> None:
-            sys.stdout.write(f"\nRuntime: {result.ran:.0f} sec\n{summary(result)}\n")
-            sys.stdout.flush()
-
-        if interval and not as_json:
-            result = run_load(options, show, every=interval)
-        else:
-            result = run_load(options, watch)
-    if as_json:
-        print_json(load_json(result))
-    else:
-        sys.stdout.write(summary(result) + "\n")
-    show_failures(result, standard_error())
-
-
-def measure_sweep(
-    options: LoadOptions, clients: str, plot: Path | None, *, as_json: bool = False
-) -> None:
-    """Run a load test with each number of clients; the table, and the plot where one is asked."""
-    errors = standard_error()
-    with watching(errors, options.seconds) as watch:
-        sweep = run_sweep(options, parse_clients(clients), watch=watch)
-    if as_json:
-        print_json(sweep.to_json())
-    else:
-        show_sweep(sweep, standard_output())
-    for result in sweep.results:
-        show_failures(result, errors)
-    if plot is not None:
-        plot_sweep(sweep, plot)
-        errors.print(f"plot: {plot}", markup=False, soft_wrap=True)
 
 
 def _table(*left: str, right: Sequence[str] = ()) -> Table:

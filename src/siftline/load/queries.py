@@ -6,6 +6,7 @@ import base64
 import binascii
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from siftline.errors import Place, UsageError
@@ -63,7 +64,7 @@ def _blocks(data: bytes, file: str, options: LoadOptions) -> Iterator[tuple[byte
         yield from ((line, b"") for line in lines if line)
         return
     starts = [i for i, line in enumerate(lines) if line.startswith(b"/")]
-    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for start, end in pairwise([*starts, len(lines)]):
         content = b"\n".join(lines[start + 1 : end])
         # The end of the last line is no part of the content.
         content = content.removesuffix(b"\n") if end == len(lines) else content
