@@ -434,6 +434,7 @@ def packages(draw: st.DrawFn) -> Package:
         embedder_options=draw(options),
         models=draw(st.dictionaries(WORDS, WORDS, max_size=2)),
         runtime=draw(st.sampled_from([{}, {"name": "openvino", "threads": 3}])),
+        query_encodings=draw(st.sampled_from([None, 0, 1, 1000, 1 << 20, 3 << 29])),
     )
     queries = st.dictionaries(WORDS, WORDS, max_size=2)
     profiles = {

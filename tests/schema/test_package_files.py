@@ -111,8 +111,8 @@ CONTENT = "<services><content id='c'>\n {} </content></services>"
             2,
         ),
         (
-            CONTENT.format("<documents><document type='d' selection='d.x'/></documents>"),
-            "selection",
+            CONTENT.format("<documents garbage-collection='true'></documents>"),
+            "garbage collection of documents is not supported",
             2,
         ),
         ("<services><container>\n</services>", "not well-formed XML: mismatched tag", 2),
@@ -153,6 +153,8 @@ mask-queries = false
 [runtime]
 name = "openvino"
 threads = 2
+[cache]
+query-encodings = "64 MiB"
 """
 
 
@@ -165,6 +167,7 @@ def test_settings() -> None:
         {"splade": {"prune-ratio": 0.1}, "colbert": {"mask-queries": False}},
         {"models/a b": "bge-small-en-v1.5"},
         {"name": "openvino", "threads": 2},
+        64 << 20,
     )
     assert parse_settings(format_settings(settings, "app")) == (settings, "app")
     assert parse_settings("") == (Settings(), None)
@@ -182,6 +185,11 @@ def test_settings() -> None:
         ("[runtime]\nname = 'onnx'", "unknown runtime 'onnx'", 2),
         ("[runtime]\nthreads = 'two'", "threads is 'two'", 2),
         ("[runtime]\nthreads = 0", "at least 1", 2),
+        ("[cache]\nqueries = 0", "unknown key 'queries' in cache", 2),
+        ("[cache]\nquery-encodings = 1000", "1000, expected a size like", 2),
+        ("[cache]\nquery-encodings = '64 mb'", "'64 mb', expected a size like", 2),
+        ("[cache]\nquery-encodings = -1", "expected a size like", 2),
+        ("cache = 0", "must be a table", 1),
         ("[models]\n'a/b' = 3", "needs a catalogue name", 2),
         ("[models]\nx = [", "Invalid", 2),
         ("models = 3", "must be a table", 1),

@@ -12,9 +12,11 @@ from siftline.schema.nearest import nearest
 from siftline.schema.package import Settings, SparseQuery
 
 FILE = "ext/siftline.toml"
-_KEYS = ("name", "schemas", "embedders", "models", "runtime")
+_KEYS = ("name", "schemas", "embedders", "models", "runtime", "cache")
 _SPARSE = ("query", "idf", "field", "unknown")
 _RUNTIME: dict[str, type | tuple[type, ...]] = {"name": str, "threads": int, "precision": str}
+_SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)")
+_UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _RUNTIMES = ("auto", "onnxruntime", "openvino")
 _SYNTAX = re.compile(r"(.*) \(at line (\d+), column (\d+)\)")
 
@@ -24,7 +26,8 @@ def parse_settings(text: str, file: str | None = FILE) -> tuple[Settings, str | 
 
     PackageError with its line for anything unknown. Tables: `schemas.NAME` (sparse-index),
     `embedders.ID` (query, idf, field, unknown and options of the embedder), `models` (path in the
-    package = catalogue name), `runtime` (name, threads, precision).
+    package = catalogue name), `runtime` (name, threads, precision), `cache` (query-encodings, as
+    "64 MiB", 0 for none).
     """
     try:
         data = tomllib.loads(text)
@@ -66,7 +69,12 @@ class _Reader:
             if rest:
                 options[id_] = rest
         return Settings(
-            frozenset(indexes), queries, options, self._models(data), self._runtime(data)
+            frozenset(indexes),
+            queries,
+            options,
+            self._models(data),
+            self._runtime(data),
+            self._query_encodings(data),
         )
 
     def _place(self, key: str, table: tuple[str, ...]) -> Place:
@@ -154,6 +162,25 @@ class _Reader:
             raise self.wrong("threads", ("runtime",), "threads must be at least 1")
         return dict(runtime)
 
+    def _query_encodings(self, data: Mapping[str, Any]) -> int | None:
+        cache = data.get("cache", {})
+        if not isinstance(cache, dict):
+            raise self.wrong("cache", (), "'cache' must be a table: [cache]")
+        self._known(cache, ("query-encodings",), "cache", ("cache",))
+        size = cache.get("query-encodings")
+        if size is None:
+            return None
+        if type(size) is int and size == 0:
+            return 0
+        found = _SIZE.fullmatch(size) if isinstance(size, str) else None
+        if found is None:
+            raise self.wrong(
+                "query-encodings",
+                ("cache",),
+                f'query-encodings is {size!r}, expected a size like "64 MiB", or 0 for none',
+            )
+        return int(found[1]) * _UNITS[found[2]]
+
 
 def format_settings(settings: Settings, name: str | None = None) -> str:
     """The settings, and the package's name if given, as TOML that `parse_settings` reads back."""
@@ -181,7 +208,15 @@ def format_settings(settings: Settings, name: str | None = None) -> str:
         table(("embedders", id_), {**values, **settings.embedder_options.get(id_, {})})
     table(("models",), settings.models)
     table(("runtime",), settings.runtime)
+    if settings.query_encodings is not None:
+        table(("cache",), {"query-encodings": _size(settings.query_encodings)})
     return "\n".join(lines)
+
+
+def _size(count: int) -> str:
+    """A number of bytes in the largest unit that it is a multiple of."""
+    unit = next(u for u in reversed(_UNITS) if count % _UNITS[u] == 0)
+    return f"{count // _UNITS[unit]} {unit}" if count else "0 B"
 
 
 def _key(name: str) -> str:
