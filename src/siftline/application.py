@@ -29,6 +29,7 @@ from siftline.rank.plan import ListedFeature
 from siftline.respond.hits import Result
 from siftline.schema.package import Package
 from siftline.schema.read import read_package
+from siftline.stateless.models import open_models
 from siftline.tensor.tensor import Tensor
 from siftline.tensor.types import TensorType
 
@@ -62,7 +63,8 @@ class Embedders(Mapping[str, Embedder]):
 class Application:
     """A package and its index: feed documents, ask queries.
 
-    Use as a context manager, or call `close`. data: folder of the index.
+    Use as a context manager, or call `close`. data: folder of the index. `models`: those under
+    `models/` by name, where services.xml has `<model-evaluation/>`.
     """
 
     def __init__(self, package: Package, data: Path, *, read_only: bool = False) -> None:
@@ -70,16 +72,16 @@ class Application:
         self.data = data
         self.files = ModelFiles(package)
         self.embedders = Embedders(package.services.components, self._open_embedder)
+        self.models = open_models(package, self.files)
         self.engines: dict[str, Engine] = {}
         try:
             for name, schema in package.schemas.items():
                 self.engines[name] = Engine(
                     schema,
-                    package.settings,
+                    package,
                     data / name,
                     self.embedders,
                     self.files.path,
-                    cluster=package.services.content_id,
                     read_only=read_only,
                 )
         except BaseException:

@@ -14,7 +14,7 @@ from siftline.errors import DocumentError, SiftlineError
 from siftline.feed.operation import Operation
 from siftline.feed.outcome import Outcome
 from siftline.index.index import Index
-from siftline.index.writer import Writer
+from siftline.index.writer import Writer, document_rules
 from siftline.match.inputs import typed_inputs
 from siftline.match.prepare import prepare
 from siftline.match.query import Query
@@ -29,7 +29,7 @@ from siftline.respond.filling import finish
 from siftline.respond.hits import Result
 from siftline.schema.definition import OnnxModel, Schema
 from siftline.schema.inherit import resolve_profile
-from siftline.schema.package import Settings
+from siftline.schema.package import Package
 
 #: Documents that are encoded together and written in one transaction.
 BATCH = 256
@@ -85,27 +85,27 @@ class FeedReport:
 class Engine:
     """Documents of one schema: fed, found, ranked.
 
-    embedders: by id. model_path: an ONNX model's file as the schema names it → where it is.
-    cluster: the content cluster's id, the source of every hit.
+    package: the one the schema is of. embedders: by id. model_path: an ONNX model's file as the
+    schema names it → where it is.
     """
 
     def __init__(
         self,
         schema: Schema,
-        settings: Settings,
+        package: Package,
         folder: Path,
         embedders: Mapping[str, Embedder],
         model_path: ModelPath,
         *,
-        cluster: str = "content",
         read_only: bool = False,
     ) -> None:
         self.schema = schema
-        self.settings = settings
+        self.settings = package.settings
         self.embedders = embedders
-        self.cluster = cluster
-        self.index = Index.open(folder, schema, settings, read_only=read_only)
-        self._writer = Writer(schema, self.index, embedders, self._counted_fields())
+        self.cluster = package.services.content_id
+        rules = document_rules(package, schema)
+        self.index = Index.open(folder, schema, self.settings, read_only=read_only)
+        self._writer = Writer(schema, self.index, embedders, rules, self._counted_fields())
         self._plans: dict[str, Plan] = {}
         self._models = OnnxModels(lambda model: model_path(model.file), self._open_model)
 

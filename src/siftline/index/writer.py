@@ -14,14 +14,15 @@ from typing import Any
 from siftline.encode.embedder import Embedder
 from siftline.encode.encoded import Encoded, join_encoded
 from siftline.encode.script import encode_documents
-from siftline.errors import ConditionError, DocumentError, UsageError
+from siftline.errors import ConditionError, DocumentError, PackageError, UsageError
 from siftline.feed.operation import Operation
 from siftline.feed.outcome import Outcome
-from siftline.feed.selection import Selection, parse_selection
+from siftline.feed.selection import Selection, document_types, parse_selection
 from siftline.feed.updates import apply_update
 from siftline.feed.values import check_fields
 from siftline.index.index import Index
 from siftline.schema.definition import Schema
+from siftline.schema.package import Package
 
 Fields = Mapping[str, Any]
 
@@ -49,11 +50,36 @@ class _Round:
         self.places[id_] = place
 
 
+@dataclass(frozen=True, slots=True)
+class DocumentRules:
+    """The document types of a package, each with its fields, and what the cluster takes of one.
+
+    accepts: None where it takes every document.
+    """
+
+    types: Mapping[str, frozenset[str]]
+    accepts: Selection | None = None
+
+
+def document_rules(package: Package, schema: Schema) -> DocumentRules:
+    """The rules of a schema's documents; PackageError where services.xml has a bad selection."""
+    types = document_types(package.schemas)
+    written = package.services.selections.get(schema.name)
+    if written is None:
+        return DocumentRules(types)
+    try:
+        return DocumentRules(types, parse_selection(written.text, types))
+    except UsageError as error:
+        raise PackageError(
+            f"selection '{written.text}' of document type '{schema.name}': {error.message}",
+            written.place,
+        ) from None
+
+
 class Writer:
     """Applies operations to an index; one batch at a time, from any thread.
 
-    counted: sparse fields whose texts' tokens are counted. accepts: the selection of documents
-    that the content cluster takes.
+    counted: sparse fields whose texts' tokens are counted.
     """
 
     def __init__(
@@ -61,15 +87,14 @@ class Writer:
         schema: Schema,
         index: Index,
         embedders: Mapping[str, Embedder],
+        rules: DocumentRules,
         counted: frozenset[str] = frozenset(),
-        accepts: Selection | None = None,
     ) -> None:
         self.schema = schema
         self.index = index
         self.embedders = embedders
-        self.accepts = accepts
+        self.rules = rules
         self._counted = counted
-        self._types = {schema.name: frozenset(f.name for f in schema.fields.values() if f.inside)}
         self._lock = threading.RLock()
 
     def apply(self, operations: Sequence[Operation]) -> list[Outcome]:
@@ -92,7 +117,7 @@ class Writer:
         if operation.condition is None:
             return None
         try:
-            return parse_selection(operation.condition, self._types)
+            return parse_selection(operation.condition, self.rules.types)
         except UsageError as error:
             raise DocumentError(
                 f"document '{operation.id}', condition '{operation.condition}': {error.message}",
@@ -226,7 +251,7 @@ class _Batch:
 
     def _rejects(self, operation: Operation, fields: Fields | None) -> bool:
         """Whether the cluster does not want the document; an update is judged by its id."""
-        accepts = self._writer.accepts
+        accepts = self._writer.rules.accepts
         if accepts is None:
             return False
         truth = accepts.truth(operation.id, fields)

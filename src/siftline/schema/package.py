@@ -56,9 +56,18 @@ class ModelOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentSelection:
+    """Which documents of a type the content cluster takes, as written; `feed` parses it."""
+
+    text: str
+    place: Place | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """What services.xml says: embedders by id, the content cluster's id, its document types.
 
+    selections: which documents of a type the cluster takes; a type without one is taken whole.
     model_options: those of `<model-evaluation>`, by the model's name.
     threads_per_search is content/engine/proton/tuning/searchnode/requestthreads/persearch.
     document_chain: the chain that the content cluster adds to `default`, None where it names none.
@@ -77,6 +86,7 @@ class Services:
     document_chains: Mapping[str, Chain] = field(default_factory=dict)
     document_chain: str | None = None
     handlers: Mapping[str, HandlerComponent] = field(default_factory=dict)
+    selections: Mapping[str, DocumentSelection] = field(default_factory=dict)
     source: str | None = field(default=None, compare=False)
 
     @property

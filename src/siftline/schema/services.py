@@ -14,7 +14,7 @@ from siftline.errors import PackageError, Place
 from siftline.schema.elements import blank_elisions
 from siftline.schema.files import read_text
 from siftline.schema.nearest import nearest
-from siftline.schema.package import Component, ModelReference, Services
+from siftline.schema.package import Component, DocumentSelection, ModelReference, Services
 from siftline.schema.read_chains import read_chains, read_document_chain, read_handlers
 from siftline.schema.read_models import read_model_options
 from siftline.schema.xml_tree import XmlElement, parse_xml
@@ -81,6 +81,7 @@ def parse_services(
         components=_components(containers),
         content_id=content.attributes.get("id", "content") if content else "content",
         documents=_documents(content) if content else (),
+        selections=_selections(content) if content else {},
         threads_per_search=_threads(content) if content else 1,
         model_evaluation=any(c.find("model-evaluation") is not None for c in containers),
         model_options=read_model_options(containers),
@@ -201,12 +202,24 @@ def _documents(content: XmlElement) -> tuple[str, ...]:
         mode = child.attributes.get("mode", "index")
         if mode != "index":
             child.fail(f"document mode '{mode}' is not supported; use mode=\"index\"")
-        if "selection" in child.attributes:
-            child.fail("a document selection is not supported; remove 'selection'")
         names.append(child.attribute("type"))
-    if documents is not None and "selection" in documents.attributes:
-        documents.fail("a document selection is not supported; remove 'selection'")
+    if documents is not None and documents.attributes.get("garbage-collection") == "true":
+        documents.fail("garbage collection of documents is not supported; remove it")
     return tuple(names)
+
+
+def _selections(content: XmlElement) -> Mapping[str, DocumentSelection]:
+    """What the cluster takes of each type: the selection of all documents and the type's own."""
+    documents = content.find("documents")
+    shared = documents.attributes.get("selection") if documents else None
+    found = {}
+    for child in documents.children if documents else ():
+        own = child.attributes.get("selection") if child.tag == "document" else None
+        texts = [text for text in (shared, own) if text is not None]
+        if child.tag == "document" and texts:
+            text = texts[0] if len(texts) == 1 else f"({shared}) and ({own})"
+            found[child.attribute("type")] = DocumentSelection(text, child.place)
+    return found
 
 
 def _threads(content: XmlElement) -> int:

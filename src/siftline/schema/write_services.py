@@ -93,7 +93,9 @@ def _content(services: Services) -> ET.Element:
     ET.SubElement(content, "min-redundancy").text = "1"
     documents = ET.SubElement(content, "documents")
     for name in services.documents:
-        ET.SubElement(documents, "document", type=name, mode="index")
+        document = ET.SubElement(documents, "document", type=name, mode="index")
+        if name in services.selections:
+            document.set("selection", services.selections[name].text)
     if services.components or services.document_chain:
         processing = ET.SubElement(documents, "document-processing", cluster="default")
         if services.document_chain:
