@@ -104,14 +104,14 @@ class OnnxSession:
         return dict(zip(names, values, strict=True))
 
 
-def require_cuda(path: Path) -> None:
-    """ModelError unless the ONNX Runtime that is installed has CUDA."""
+def require_cuda(who: object) -> None:
+    """ModelError, which names who asks for a GPU, unless this ONNX Runtime has CUDA."""
     import onnxruntime
 
     available = onnxruntime.get_available_providers()
     if _CUDA not in available:
         raise ModelError(
-            f"{path} asks for a GPU, but this ONNX Runtime has no CUDA (it has"
+            f"{who} asks for a GPU, but this ONNX Runtime has no CUDA (it has"
             f" {', '.join(available)}): remove gpu-device, or install onnxruntime-gpu"
         )
 

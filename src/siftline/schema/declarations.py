@@ -11,7 +11,7 @@ from lark.exceptions import UnexpectedInput, UnexpectedToken
 
 from siftline.errors import PackageError, Place, UsageError
 from siftline.schema.definition import Constant, Input
-from siftline.schema.elements import Element
+from siftline.schema.elements import Element, Handler, dispatch
 from siftline.schema.files import PackageFiles
 from siftline.schema.places import Places
 from siftline.tensor.literal import parse_literal
@@ -63,6 +63,22 @@ def read_constants(element: Element, files: PackageFiles) -> dict[str, Constant]
         else:
             constants[entry.name] = Constant(entry.name, _value(entry, type_, "constant"))
     return constants
+
+
+def read_constant(element: Element, files: PackageFiles) -> Constant:
+    """The constant of an element `constant NAME { file: … type: tensor(…) }`."""
+    parts = {part.key: part for part in element.body}
+    handlers: dict[str, Handler] = dict.fromkeys(("file", "type"), lambda _: None)
+    dispatch(element.body, handlers, f"constant '{element.rest}'")
+    if set(parts) != {"file", "type"}:
+        element.fail(f"constant '{element.rest}' needs 'file: …' and 'type: tensor(…)'")
+    try:
+        type_ = TensorType.parse(parts["type"].text)
+    except UsageError as error:
+        raise PackageError(error.message, parts["type"].value_place) from None
+    path = parts["file"].text
+    value = files.constant(path, type_, parts["file"].place)
+    return Constant(element.rest, value, path)
 
 
 @cache

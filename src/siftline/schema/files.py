@@ -26,17 +26,28 @@ def read_text(path: Path, place: Place | None = None) -> str:
 
 
 class PackageFiles:
-    """Reads files by their path in the package; without a folder every read is an error."""
+    """Reads files by their path in the package; without a folder every read is an error.
 
-    def __init__(self, folder: Path | None = None, schema_folder: Path | None = None) -> None:
+    beside: a folder of the package in which a constant's file is looked for first.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        schema_folder: Path | None = None,
+        *,
+        beside: Path | None = None,
+    ) -> None:
         self.folder = folder
+        self.beside = beside
         self.schema_folder = schema_folder or (folder / "schemas" if folder else None)
 
     def constant(self, path: str, type_: TensorType, place: Place) -> Tensor:
         """The tensor in a JSON file of the package, of the type declared."""
         if path.endswith(".lz4"):
             raise PackageError(f"compressed constant '{path}' is not supported: unpack it", place)
-        file = self._inside(self.folder, path, place)
+        near = self.beside is not None and (self.beside / path).is_file()
+        file = self._inside(self.beside if near else self.folder, path, place)
         try:
             return from_json(type_, json.loads(read_text(file, place)))
         except json.JSONDecodeError as error:

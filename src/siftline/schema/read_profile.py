@@ -63,6 +63,19 @@ def read_expression(element: Element, files: PackageFiles) -> Expression:
     return Expression(text, element.value_place)
 
 
+def read_function(element: Element, files: PackageFiles) -> Function:
+    """The function of an element `function NAME(a, b) { expression: … }`."""
+    found = _FUNCTION.fullmatch(element.head)
+    if not found:
+        element.fail(f"'{element.head}' is not a function (expected 'function name(a, b)')")
+    expressions = [e for e in element.body if e.key == "expression"]
+    dispatch(element.body, {"expression": lambda _: None}, f"function '{found[2]}'")
+    if len(expressions) != 1:
+        element.fail(f"function '{found[2]}' needs one 'expression: …'")
+    parameters = tuple(p.strip() for p in found[3].split(",") if p.strip())
+    return Function(found[2], parameters, read_expression(expressions[0], files), bool(found[1]))
+
+
 def read_onnx_model(element: Element) -> OnnxModel:
     """The model of an element `onnx-model NAME { file: … input x: y … }`."""
     file: list[str] = []
@@ -152,17 +165,7 @@ class _ProfileBody:
             self._add("constants", name, value, element)
 
     def _function(self, element: Element) -> None:
-        found = _FUNCTION.fullmatch(element.head)
-        if not found:
-            element.fail(f"'{element.head}' is not a function (expected 'function name(a, b)')")
-        expressions = [e for e in element.body if e.key == "expression"]
-        dispatch(element.body, {"expression": lambda _: None}, f"function '{found[2]}'")
-        if len(expressions) != 1:
-            element.fail(f"function '{found[2]}' needs one 'expression: …'")
-        parameters = tuple(p.strip() for p in found[3].split(",") if p.strip())
-        function = Function(
-            found[2], parameters, read_expression(expressions[0], self.files), bool(found[1])
-        )
+        function = read_function(element, self.files)
         self._add("functions", function.name, function, element)
 
     def _onnx_model(self, element: Element) -> None:

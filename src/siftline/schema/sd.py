@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from siftline.errors import PackageError, Place, UsageError
+from siftline.errors import PackageError, Place
+from siftline.schema.declarations import read_constant
 from siftline.schema.definition import (
-    Constant,
     DocumentSummary,
     Field,
     FieldSet,
@@ -21,7 +21,6 @@ from siftline.schema.field_type import parse_field_type
 from siftline.schema.files import PackageFiles
 from siftline.schema.read_field import STEMMINGS, checked_name, choice, flags, read_field
 from siftline.schema.read_profile import read_onnx_model, read_profiles
-from siftline.tensor.types import TensorType
 
 _SUMMARY = re.compile(r"summary\s+([\w.]+)(?:\s+type\s+(.+))?")
 _FRAGMENT = "fragment"
@@ -197,22 +196,8 @@ class _SchemaBody:
                   "fieldset")  # fmt: skip
 
     def _constant(self, element: Element) -> None:
-        parts = {part.key: part for part in element.body}
-        dispatch(
-            element.body,
-            dict.fromkeys(("file", "type"), lambda _: None),
-            f"constant '{element.rest}'",
-        )
-        if set(parts) != {"file", "type"}:
-            element.fail(f"constant '{element.rest}' needs 'file: …' and 'type: tensor(…)'")
-        try:
-            type_ = TensorType.parse(parts["type"].text)
-        except UsageError as error:
-            raise PackageError(error.message, parts["type"].value_place) from None
-        path = parts["file"].text
-        value = self.files.constant(path, type_, parts["file"].place)
-        constant = Constant(element.rest, value, path)
-        self._add("constants", element.rest, constant, element.place, "constant")
+        constant = read_constant(element, self.files)
+        self._add("constants", constant.name, constant, element.place, "constant")
 
     def _onnx_model(self, element: Element) -> None:
         model = read_onnx_model(element)
