@@ -22,10 +22,24 @@ from siftline.index.check import check_encoded
 from siftline.index.core import DocumentRows
 from siftline.index.layout import Layout
 from siftline.index.lock import WriterLock
+from siftline.index.manifest import read_manifest
 from siftline.index.packed import unpack
 from siftline.index.pending import Pending, label_field, rows_of_encoded, rows_of_records
-from siftline.index.record import decode_fields, decode_id, decode_record, encode_record
-from siftline.index.recover import check_meta, load_published
+from siftline.index.record import (
+    Record,
+    decode_fields,
+    decode_id,
+    decode_record,
+    encode_record,
+    without_fields,
+)
+from siftline.index.recover import (
+    check_meta,
+    check_types,
+    forget_fields,
+    load_published,
+    mark_types,
+)
 from siftline.index.segments import SegmentSet, make_folder
 from siftline.index.slots import as_segments
 from siftline.index.snapshot import Snapshot, TextStatistics
@@ -59,7 +73,15 @@ class IndexStatistics:
 class Index:
     """Use `Index.open`; close it, or use it in a `with` statement."""
 
-    def __init__(self, folder: Path, layout: Layout, *, read_only: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        layout: Layout,
+        *,
+        read_only: bool,
+        beside: Index | None = None,
+        forgotten: frozenset[str] = frozenset(),
+    ) -> None:
         self.folder = folder
         self.layout = layout
         self.read_only = read_only
@@ -71,6 +93,17 @@ class Index:
         self._applied = 0
         self._closed = False
         self._unbuffered = 0
+        self._forgotten = forgotten
+        self._unmarked = beside is not None
+        self._lent = False
+        self._stale = 0
+        self._lock: WriterLock | None
+        self._store: Store
+        if beside is not None:
+            self._lock, self._store = beside._lock, beside._store
+            self._snapshots, self._stale = beside._snapshots, beside._stale
+            self._build_beside(beside)
+            return
         if not read_only:
             make_folder(folder / "store")
         self._lock = None if read_only else WriterLock(folder)
@@ -79,6 +112,7 @@ class Index:
             try:
                 self._segments = SegmentSet(folder, layout, self._store)
                 check_meta(self._store, layout)
+                self._stale = int(self._store.meta("stale") or 0)
                 self._recover()
             except BaseException:
                 self._store.close()
@@ -112,6 +146,7 @@ class Index:
         with self._write_lock:
             self._require_writable()
             check_encoded(self.layout, encoded, removed)
+            self._mark_types()
             rows = rows_of_encoded(encoded, self.layout, self._store.labels, self._applied + 1)
             records = _records(encoded, rows)
             last, dead = self._store.writing(
@@ -186,7 +221,8 @@ class Index:
                 self._pending.clear()
                 self._snapshot = None
                 oldest = min((s.last for s in self._snapshots), default=self._applied)
-            self._store.purge(min(self._applied, oldest))
+            if not self._segments.held:  # the published segments still need what it drops
+                self._store.purge(min(self._applied, oldest))
 
     def _seal(self) -> None:
         """Make pending documents a segment in memory."""
@@ -294,6 +330,78 @@ class Index:
         self._require_open()
         return self._store.live(ids)
 
+    # -- another layout -----------------------------------------------------------------------
+
+    def rebuilt(self, layout: Layout, forgotten: frozenset[str] = frozenset()) -> Index:
+        """The same documents under another layout, from the store; this index serves meanwhile.
+
+        forgotten: fields whose stored values cannot be kept; they are left out. Nobody may write
+        before `publish` and `settle` of the result, or `restore` of this one. StoreError where a
+        field is stored as another type; what is on disk then serves as before.
+        """
+        self.commit()
+        return Index(self.folder, layout, read_only=False, beside=self, forgotten=forgotten)
+
+    def _build_beside(self, other: Index) -> None:
+        """Segments for every document that the other index has, not published."""
+        check_types(self._store, self.layout, self._forgotten)
+        self._segments = SegmentSet(self.folder, self.layout, self._store, held=True)
+        self._segments.keep_numbering(other._segments.manifest)
+        try:
+            self._replay(0)
+            self._commit(everything=False)
+        except BaseException:
+            other._segments.release()
+            raise
+
+    def publish(self) -> None:
+        """Let a rebuilt index be the one on disk; StoreError leaves the other."""
+        self._segments.publish()
+
+    def restore(self) -> None:
+        """Let this index be the one on disk again, and remove what was rebuilt beside it."""
+        if read_manifest(self.folder) != self._segments.manifest:
+            self._segments.publish()
+        self._segments.release()
+
+    def settle(self, replaced: Index) -> None:
+        """End the rebuilding: the other index can be read as long as somebody does, not written."""
+        self._segments.release()
+        self._forgotten = frozenset()
+        replaced.read_only = replaced._lent = True
+        replaced._lock = None
+
+    def forget(self, fields: frozenset[str]) -> None:
+        """Drop all that is stored of these fields; StoreError leaves every value."""
+        with self._write_lock:
+            self._require_writable()
+            forget_fields(self._store, fields)
+
+    def mark_stale(self) -> None:
+        """Note that what indexing made of the documents written so far is out of date."""
+        with self._write_lock:
+            self._require_writable()
+            last = self._applied
+            self._store.writing(lambda t: self._store.set_meta(t, "stale", last))
+            self._stale = last
+
+    def outdated(self, ids: Sequence[str]) -> set[str]:
+        """Those of the documents that have to be indexed anew although nothing in them changes."""
+        if not self._stale:
+            return set()
+        found = zip(ids, self._store.find(ids), strict=True)
+        return {id_ for id_, own in found if own is not None and own <= self._stale}
+
+    def _mark_types(self) -> None:
+        """Note the types of a rebuilt index with its first write; before, the other may return."""
+        if self._unmarked:
+            mark_types(self._store, self.layout)
+            self._unmarked = False
+
+    def _decoded(self, data: bytes) -> Record:
+        record = decode_record(data)
+        return without_fields(record, self._forgotten) if self._forgotten else record
+
     # -- opening and closing ------------------------------------------------------------------
 
     def close(self) -> None:
@@ -308,7 +416,8 @@ class Index:
                 with self._state_lock:
                     self._closed = True
                     self._snapshot = None
-                self._store.close()
+                if not self._lent:
+                    self._store.close()
                 if self._lock is not None:
                     self._lock.release()
 
@@ -343,7 +452,7 @@ class Index:
         sequence = covered
         while batch := self._store.records(sequence, _REPLAYED_AT_ONCE):
             sequence = batch[-1][0]
-            alive = [(own, decode_record(data)) for own, data in batch if own not in dead]
+            alive = [(own, self._decoded(data)) for own, data in batch if own not in dead]
             if alive:
                 rows = rows_of_records(alive, self.layout, self._store.labels)
                 self._pending.add(rows)
