@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 from siftline.encode.embedder import Embedder, find_embedder
 from siftline.encode.idf import TokenFrequencies
 from siftline.encode.open import open_embedder
+from siftline.encode.query_cache import DEFAULT_BYTES, QueryCache, with_cache
 from siftline.engine import Engine, FeedReport
 from siftline.errors import ConditionError, DocumentError, SiftlineError, StoreError, UsageError
 from siftline.feed.operation import DocumentId, Operation
@@ -67,10 +68,18 @@ class Application:
     `models/` by name, where services.xml has `<model-evaluation/>`.
     """
 
-    def __init__(self, package: Package, data: Path, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        package: Package,
+        data: Path,
+        *,
+        read_only: bool = False,
+        query_cache: int | None = None,
+    ) -> None:
         self.package = package
         self.data = data
         self.files = ModelFiles(package)
+        self.query_cache = QueryCache(_cache_bytes(package, query_cache))
         self.embedders = Embedders(package.services.components, self._open_embedder)
         self.models = open_models(package, self.files)
         self.engines: dict[str, Engine] = {}
@@ -90,14 +99,22 @@ class Application:
 
     @classmethod
     def open(
-        cls, folder: str | Path, data: str | Path | None = None, *, read_only: bool = False
+        cls,
+        folder: str | Path,
+        data: str | Path | None = None,
+        *,
+        read_only: bool = False,
+        query_cache: int | None = None,
     ) -> Self:
         """Open the package in `folder`, its index in `data` (default: `FOLDER.siftline`).
 
+        query_cache: bytes for the encodings of earlier queries, 0 for none; None leaves it to the
+        package, which has 32 MiB unless `[cache]` in ext/siftline.toml says otherwise.
         PackageError where the package is broken, StoreError where another process writes the index.
         """
         package = read_package(Path(folder))
-        return cls(package, Path(data) if data else default_data(folder), read_only=read_only)
+        where = Path(data) if data else default_data(folder)
+        return cls(package, where, read_only=read_only, query_cache=query_cache)
 
     def close(self) -> None:
         """Write what is in memory to disk and let go of every index."""
@@ -275,12 +292,16 @@ class Application:
         return find_embedder(self.embedders, embedder).query(text, target)
 
     def _open_embedder(self, id_: str) -> Embedder:
-        return open_embedder(
+        embedder = open_embedder(
             self.package.services.components[id_],
             self.files.reference,
             self.package.settings,
             lambda: self._token_frequencies(id_),
         )
+        query = self.package.settings.sparse_queries.get(id_)
+        if query is not None and query.mode == "idf" and query.idf == "corpus":
+            return embedder  # its weights change with every document
+        return with_cache(embedder, self.query_cache)
 
     def _token_frequencies(self, embedder: str) -> TokenFrequencies:
         """Document frequencies of the tokens of the field whose corpus an embedder uses."""
@@ -308,6 +329,14 @@ def _applied(engine: Engine, operations: Sequence[Operation]) -> list[Outcome]:
         if len(operations) == 1:
             return [Outcome.failure(error)]
         return [_applied(engine, [operation])[0] for operation in operations]
+
+
+def _cache_bytes(package: Package, chosen: int | None) -> int:
+    """How large the cache of query encodings is: as chosen, else as the package says."""
+    if chosen is not None:
+        return chosen
+    stated = package.settings.query_encodings
+    return DEFAULT_BYTES if stated is None else stated
 
 
 def default_data(folder: str | Path) -> Path:
