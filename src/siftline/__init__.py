@@ -38,12 +38,19 @@ __all__ = [*_HOMES, "open"]
 
 
 def open(
-    folder: str | Path, data: str | Path | None = None, *, read_only: bool = False
+    folder: str | Path,
+    data: str | Path | None = None,
+    *,
+    read_only: bool = False,
+    query_cache: int | None = None,
 ) -> Application:
-    """Open the application package in `folder`; its index is in `data` or beside it."""
+    """Open the application package in `folder`; its index is in `data` or beside it.
+
+    query_cache: bytes for the encodings of earlier queries, 0 for none, None as the package says.
+    """
     from siftline.application import Application
 
-    return Application.open(folder, data, read_only=read_only)
+    return Application.open(folder, data, read_only=read_only, query_cache=query_cache)
 
 
 def __getattr__(name: str) -> Any:

@@ -85,7 +85,8 @@ def collection_index(
     index: its folder, by default one for each collection below the package's data.
     """
     folder = index or default_data(package) / "eval" / data.resolve().name
-    with Application.open(package, folder) as application:
+    # Without a cache of encodings: profiles share their queries, and each is to pay for its own.
+    with Application.open(package, folder, query_cache=0) as application:
         done = folder / "fed"
         if not done.exists():
             report = application.feed(
