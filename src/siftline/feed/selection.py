@@ -183,7 +183,7 @@ class _Builder(Transformer_NonRecursive[Token, Any]):
             return node
         if isinstance(node, nodes.Literal) and isinstance(node.literal, bool):
             return nodes.Constant(node.literal)
-        if isinstance(node, Token):
+        if isinstance(node, Token) and node.lower() != "id":
             self.names.append((_at(node), str(node), None))
             return nodes.OfType(str(node))
         value = self._value(node)

@@ -245,7 +245,9 @@ class Call:
         return called(self.function, self.operand.value(document))
 
     def __str__(self) -> str:
-        return f"{_operand(self.operand)}.{self.function}()"
+        number = isinstance(self.operand, Literal) and not isinstance(self.operand.literal, str)
+        shown = f"({self.operand})" if number else _operand(self.operand)
+        return f"{shown}.{self.function}()"
 
 
 # conditions
