@@ -149,13 +149,14 @@ class _Batch:
         self._operations = operations
         self._outcomes: list[Outcome | None] = [None] * len(operations)
         self._stored: dict[str, Fields] = {}
+        self._outdated: set[str] = set()
         self._written: dict[str, _Written] = {}
 
     def apply(self) -> list[Outcome]:
         """Decide, encode, write."""
-        self._stored = self._writer.index.fields(
-            list(dict.fromkeys(str(o.id) for o in self._operations))
-        )
+        ids = list(dict.fromkeys(str(o.id) for o in self._operations))
+        self._stored = self._writer.index.fields(ids)
+        self._outdated = self._writer.index.outdated(ids)
         for places in self._rounds():
             self._run(places)
         self._write()
@@ -207,7 +208,7 @@ class _Batch:
             fields = check_fields(self._schema, operation)
             if self._rejects(operation, fields):
                 return Outcome("ignored")
-            if stored is not None and dict(stored) == fields:
+            if stored is not None and dict(stored) == fields and not self._is_outdated(id_):
                 return Outcome("unchanged")
             found.add(None, id_, fields, place)
             return Outcome("put")
@@ -216,13 +217,19 @@ class _Batch:
         merged = apply_update(self._schema, stored, operation)
         if merged is None:
             return Outcome("missing")
-        if stored is None or dict(stored) != merged:
+        if self._is_outdated(id_):
+            found.add(None, id_, merged, place)
+        elif stored is None or dict(stored) != merged:
             found.add(self._affected(stored, merged), id_, merged, place)
         return Outcome("updated")
 
     def _current(self, id_: str) -> Fields | None:
         written = self._written.get(id_)
         return written.fields if written is not None else self._stored.get(id_)
+
+    def _is_outdated(self, id_: str) -> bool:
+        """Whether everything has to be computed anew, as a script or embedder changed since."""
+        return id_ in self._outdated and id_ not in self._written
 
     def _check_type(self, operation: Operation) -> None:
         if operation.id.type != self._schema.name:
