@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from siftline.errors import Place, QueryError
@@ -55,8 +56,21 @@ _SECONDS = {"": 1.0, "ks": 1e3, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
 _TIME = re.compile(r"^\s*(\d+(?:\.\d*)?|\.\d+)\s*(ks|s|ms|us|µs|)\s*$")
 
 
+#: Longer names are not remembered: whoever asks chooses them.
+_REMEMBERED = 64
+
+
 def full_name(name: str) -> str:
     """The full name that a parameter or alias stands for."""
+    return _short_name(name) if len(name) <= _REMEMBERED else _full_name(name)
+
+
+@lru_cache(maxsize=4096)
+def _short_name(name: str) -> str:
+    return _full_name(name)
+
+
+def _full_name(name: str) -> str:
     alias = ALIASES.get(name.lower())
     if alias is not None:
         return alias

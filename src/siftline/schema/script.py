@@ -112,6 +112,12 @@ class Script:
 
     statements: tuple[tuple[Step, ...], ...] = ()
     place: Place | None = field(default=None, compare=False)
+    # every query asks which fields are shown and searched, and a script never changes
+    _outputs: frozenset[str] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        kinds = frozenset(step.kind for step in self.steps() if isinstance(step, OutputStep))
+        object.__setattr__(self, "_outputs", kinds)
 
     def steps(self) -> Iterator[Step]:
         """Every step, nested ones included, in the order written."""
@@ -121,7 +127,7 @@ class Script:
     @property
     def outputs(self) -> frozenset[str]:
         """Which of `attribute`, `index`, `summary` the script writes."""
-        return frozenset(step.kind for step in self.steps() if isinstance(step, OutputStep))
+        return self._outputs
 
     @property
     def inputs(self) -> frozenset[str]:
