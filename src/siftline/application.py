@@ -5,17 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from threading import Lock
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from siftline.encode.embedder import Embedder, find_embedder
+from siftline.encode.embedders import Embedders
 from siftline.encode.idf import TokenFrequencies
 from siftline.encode.open import open_embedder
 from siftline.encode.query_cache import DEFAULT_BYTES, QueryCache, with_cache
-from siftline.engine import Engine, FeedReport
-from siftline.errors import ConditionError, DocumentError, SiftlineError, StoreError, UsageError
+from siftline.engine import Engine, FeedReport, feed_batches
+from siftline.errors import (
+    ConditionError,
+    DocumentError,
+    Place,
+    QueryError,
+    SiftlineError,
+    StoreError,
+    UsageError,
+)
 from siftline.feed.operation import DocumentId, Operation
 from siftline.feed.outcome import Outcome
 from siftline.feed.reader import operations_from, read_operations
@@ -23,10 +32,14 @@ from siftline.feed.selection import Selection, document_types, parse_selection
 from siftline.index.index import Index
 from siftline.index.visit import Visit, VisitPage, pages, read_page
 from siftline.match.deadline import NEVER
-from siftline.match.query import Query
+from siftline.match.query import Nothing, Query
 from siftline.match.request import parse_request
 from siftline.model.locate import ModelFiles
+from siftline.process.chains import Chains
+from siftline.process.handlers import Handlers
+from siftline.process.inject import Provided
 from siftline.rank.plan import ListedFeature
+from siftline.respond.filling import finish
 from siftline.respond.hits import Result
 from siftline.schema.package import Package
 from siftline.schema.read import read_package
@@ -35,30 +48,6 @@ from siftline.tensor.tensor import Tensor
 from siftline.tensor.types import TensorType
 
 Document = Mapping[str, Any] | Operation | DocumentError
-
-
-class Embedders(Mapping[str, Embedder]):
-    """Embedders by id, each opened when it is first asked for."""
-
-    def __init__(self, ids: Iterable[str], opener: Callable[[str], Embedder]) -> None:
-        self._ids = tuple(ids)
-        self._opener = opener
-        self._opened: dict[str, Embedder] = {}
-        self._lock = Lock()
-
-    def __getitem__(self, id_: str) -> Embedder:
-        if id_ not in self._ids:
-            raise KeyError(id_)
-        with self._lock:
-            if id_ not in self._opened:
-                self._opened[id_] = self._opener(id_)
-            return self._opened[id_]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._ids)
-
-    def __len__(self) -> int:
-        return len(self._ids)
 
 
 class Application:
@@ -93,8 +82,9 @@ class Application:
                     self.files.path,
                     read_only=read_only,
                 )
+            self.chains = Chains(package.services, Provided(package, self.embedders))
         except BaseException:
-            self.close()
+            self._close_engines()
             raise
 
     @classmethod
@@ -117,7 +107,13 @@ class Application:
         return cls(package, where, read_only=read_only, query_cache=query_cache)
 
     def close(self) -> None:
-        """Write what is in memory to disk and let go of every index."""
+        """Close the components, write what is in memory to disk and let go of every index."""
+        try:
+            self.chains.close()
+        finally:
+            self._close_engines()
+
+    def _close_engines(self) -> None:
         for engine in self.engines.values():
             engine.close()
 
@@ -157,15 +153,44 @@ class Application:
         """
         engine = self.engine(schema)
         where = (engine.schema.name, namespace or self.package.name)
-        if isinstance(documents, (str, Path)):
-            return engine.feed(read_operations(documents, *where), progress)
-        return engine.feed(operations_from(documents, *where), progress)
+        operations = (
+            read_operations(documents, *where)
+            if isinstance(documents, (str, Path))
+            else operations_from(documents, *where)
+        )
+        if not self.chains.documents:
+            return engine.feed(operations, progress)
+        report = feed_batches(operations, self.apply, progress)
+        self.commit()
+        return report
+
+    def process(self, operation: Operation) -> list[Operation]:
+        """What the document chain makes of an operation; itself where there is no chain.
+
+        DocumentError: a processor refuses it. ComponentError: one raises. DeadlineError: one says
+        LATER for too long.
+        """
+        return self.chains.documents.process(operation)
 
     def apply(self, operations: Sequence[Operation]) -> list[Outcome]:
         """Apply operations on documents of any type, durable on return; what became of each.
 
-        Those of one document are applied in order. Every error is in the outcome of its operation.
+        They pass the document chain first. Those of one document are applied in order. Every error
+        is in the outcome of its operation.
         """
+        if not self.chains.documents:
+            return self._write(operations)
+        processed = self.chains.documents.process_all(operations)
+        own = [one for become in processed if isinstance(become, list) for one in become]
+        written = iter(self._write(own))
+        return [
+            _together([next(written) for _ in become])
+            if isinstance(become, list)
+            else Outcome.failure(become)
+            for become in processed
+        ]
+
+    def _write(self, operations: Sequence[Operation]) -> list[Outcome]:
         outcomes: list[Outcome | None] = [None] * len(operations)
         places: dict[str, list[int]] = {}
         for place, operation in enumerate(operations):
@@ -276,16 +301,31 @@ class Application:
         """The query that request parameters mean, its texts embedded."""
         if "q" in parameters:
             parameters.setdefault("query", parameters["q"])
-        return parse_request(parameters, self.package, self.embed)
+        # a searcher may give a request without a query one
+        complete = not self.chains.searches
+        return parse_request(parameters, self.package, self.embed, complete=complete)
 
     def search(self, query: Query, features: tuple[ListedFeature, ...] = ()) -> Result:
         """The answer to a query; `features` are listed with the profile's match-features.
 
-        A query that states a timeout and has no deadline yet gets it from now.
+        It passes the search chain that its `searchChain` names. A query that states a timeout and
+        has no deadline yet gets it from now. ComponentError: a searcher raises.
         """
         if query.deadline == NEVER:
             query = replace(query, deadline=query.due())
-        return self.engine(query.schema).search(query, features)
+        chain = self.chains.search_chain(query)
+        return finish(chain.search(query, partial(self._match, features=features), self.request))
+
+    def _match(self, query: Query, features: tuple[ListedFeature, ...] = ()) -> Result:
+        """Where a search chain ends."""
+        if query.null and isinstance(query.root, Nothing):
+            raise QueryError("Null query", Place(field="query"), code=1)
+        return self.engine(query.schema).match(query, features)
+
+    @property
+    def handlers(self) -> Handlers:
+        """The request handlers of the package by binding."""
+        return self.chains.handlers
 
     def embed(self, embedder: str | None, text: str, target: TensorType) -> Tensor:
         """A query text as a tensor of the target type; embedder None is the only one."""
@@ -317,6 +357,13 @@ class Application:
             )
         schema, _, field = fields[0].partition(".")
         return self.engine(schema).index.snapshot().token_frequencies(field)
+
+
+def _together(outcomes: Sequence[Outcome]) -> Outcome:
+    """What became of a document that a processor made several of: the first error, or the last."""
+    if not outcomes:
+        return Outcome("ignored")
+    return next((outcome for outcome in outcomes if outcome.error is not None), outcomes[-1])
 
 
 def _applied(engine: Engine, operations: Sequence[Operation]) -> list[Outcome]:

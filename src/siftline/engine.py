@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from siftline.encode.embedder import Embedder
-from siftline.errors import DocumentError, SiftlineError
+from siftline.errors import (
+    ComponentError,
+    DeadlineError,
+    DocumentError,
+    OverloadError,
+    SiftlineError,
+)
 from siftline.feed.operation import Operation
 from siftline.feed.outcome import Outcome
 from siftline.index.index import Index
@@ -33,6 +39,9 @@ from siftline.schema.package import Package
 
 #: Documents that are encoded together and written in one transaction.
 BATCH = 256
+
+#: What is wrong with one document only: itself, or the components that it passes.
+DOCUMENT_ERRORS = (DocumentError, ComponentError, DeadlineError, OverloadError)
 
 ModelPath = Callable[[str], Path]
 
@@ -69,7 +78,7 @@ class FeedReport:
         for operation, outcome in zip(reversed(operations), reversed(outcomes), strict=True):
             id_ = str(operation.id)
             if outcome.error is not None:
-                if not isinstance(outcome.error, DocumentError):
+                if not isinstance(outcome.error, DOCUMENT_ERRORS):
                     raise outcome.error
                 continue
             if id_ in replaced and outcome.kind in ("put", "updated", "removed"):
@@ -79,7 +88,26 @@ class FeedReport:
             if outcome.kind in ("put", "removed"):
                 replaced.add(id_)
         self.repeated += reversed(repeated)
-        self.errors += [o.error for o in outcomes if isinstance(o.error, DocumentError)]
+        self.errors += [outcome.error for outcome in outcomes if outcome.error is not None]
+
+
+def feed_batches(
+    operations: Iterable[Operation | SiftlineError],
+    apply: Callable[[Sequence[Operation]], list[Outcome]],
+    progress: Callable[[FeedReport], None] | None = None,
+) -> FeedReport:
+    """Apply operations batch by batch; errors among them are reported. progress: after each."""
+    report = FeedReport()
+    started = time.perf_counter()
+    stream = iter(operations)
+    while batch := list(islice(stream, BATCH)):
+        report.errors += [item for item in batch if isinstance(item, SiftlineError)]
+        fed = [item for item in batch if isinstance(item, Operation)]
+        report.count(fed, apply(fed))
+        report.seconds = time.perf_counter() - started
+        if progress is not None:
+            progress(report)
+    return report
 
 
 class Engine:
@@ -125,16 +153,8 @@ class Engine:
         Each batch is on disk when it is counted, so an interrupted feed is resumed by feeding the
         same again: what is stored already is not encoded twice. progress: called after each batch.
         """
-        report = FeedReport()
         started = time.perf_counter()
-        stream = iter(operations)
-        while batch := list(islice(stream, BATCH)):
-            report.errors += [item for item in batch if isinstance(item, SiftlineError)]
-            fed = [item for item in batch if isinstance(item, Operation)]
-            report.count(fed, self.apply(fed))
-            report.seconds = time.perf_counter() - started
-            if progress is not None:
-                progress(report)
+        report = feed_batches(operations, self.apply, progress)
         self.index.commit()
         report.seconds = time.perf_counter() - started
         return report

@@ -192,6 +192,10 @@ def fits(order_: tuple[int, ...], wanted: set[tuple[int, int]]) -> bool:
 
 
 CHAIN = "<services><container id='c'><search>\n{}\n</search></container></services>"
+HANDLERS = (
+    "<services><container>\n<handler id='m.X'><binding>{}</binding></handler>\n"
+    "<handler id='m.Y'><binding>{}</binding></handler></container></services>"
+)
 DOCUMENTS = (
     "<services><container id='c'><document-processing>\n{}\n</document-processing></container>"
     "<content id='x'><documents>\n\n<document-processing chain='{}'/></documents></content>"
@@ -247,6 +251,8 @@ DOCUMENTS = (
             "'m.X' has no <binding>",
             2,
         ),
+        (HANDLERS.format("/models/*", "http://*/m"), "'/models/\\*' is no binding", 2),
+        (HANDLERS.format("http://*/m", "http://*/m"), "is bound to handler 'm.X' already", 3),
         (
             CHAIN.format(
                 "<chain id='a'><searcher id='m.X'><config name='c'>\nx</config></searcher></chain>"

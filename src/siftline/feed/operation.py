@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from siftline.errors import DocumentError, Place
@@ -59,3 +59,9 @@ class Operation:
     condition: str | None = None
     create: bool = False
     place: Place | None = field(default=None, compare=False)
+
+    def with_fields(self, **fields: Any) -> Operation:
+        """The operation with these fields put; in an update each is assigned."""
+        if self.kind == "update":
+            fields = {name: {"assign": value} for name, value in fields.items()}
+        return replace(self, fields={**self.fields, **fields})

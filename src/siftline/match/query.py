@@ -217,7 +217,8 @@ class Query:
     descending). timeout: the seconds that the request or its query profile states, None where they
     state none; soft_factor: the share of them after which work is left out, None for never.
     deadline: until when it is to be answered, set by whoever searches. parameters: the request
-    parameters by full name, query profile included, for `@name` and traces.
+    parameters by full name, query profile included, for `@name` and traces. null: the request says
+    nothing to search for; a searcher may.
     """
 
     root: Node
@@ -239,6 +240,7 @@ class Query:
     language: str | None = None
     rank_properties: Mapping[str, str] = default_field(default_factory=dict)
     parameters: Mapping[str, Any] = default_field(default_factory=dict)
+    null: bool = False
 
     @property
     def properties(self) -> Mapping[str, Any]:

@@ -27,15 +27,22 @@ DEFAULT_HITS = 10
 DEFAULT_TIMEOUT = 0.5
 
 
-def parse_request(parameters: Mapping[str, Any], package: Package, embed: Embed) -> Query:
+def parse_request(
+    parameters: Mapping[str, Any], package: Package, embed: Embed, *, complete: bool = True
+) -> Query:
     """The query that request parameters ask for.
 
     parameters: names and values as sent, nested objects allowed. embed: called for every input
-    `embed(…)`. QueryError: YQL, an unknown source, rank profile or query profile, an input that
-    does not fit, limits.
+    `embed(…)`. complete: a request without YQL and text is an error. QueryError: YQL, an unknown
+    source, rank profile or query profile, an input that does not fit, limits.
     """
     values = request_parameters(parameters, package)
     statement = _statement(values, package)
+    null = statement is None
+    if statement is None:
+        if complete:
+            raise QueryError("Null query", Place(field="query"), code=1)
+        statement = Statement(None, None, Nothing())
     schema = _schema(values, statement, package)
     profile = _profile(values, schema, package)
     hits, offset = _window(values, statement)
@@ -60,10 +67,12 @@ def parse_request(parameters: Mapping[str, Any], package: Package, embed: Embed)
         language=values.text("model.language"),
         rank_properties={n: str(v) for n, v in values.under("ranking.properties.").items()},
         parameters=values,
+        null=null,
     )
 
 
-def _statement(values: Parameters, package: Package) -> Statement:
+def _statement(values: Parameters, package: Package) -> Statement | None:
+    """What the request's YQL or text asks for; None where it asks for nothing."""
     fields = {
         name
         for schema in package.schemas.values()
@@ -74,13 +83,13 @@ def _statement(values: Parameters, package: Package) -> Statement:
     if yql is not None:
         return parse_yql(yql, values, fields)
     if text is None:
-        raise QueryError("Null query", Place(field="yql"), code=1)
+        return None
     if type_ == "yql":
         return parse_yql(text, values, fields)
     default = values.text("model.defaultIndex") or "default"
     root = parse_user_query(text, type_, default, fields)
     if isinstance(root, Nothing):
-        raise QueryError("Null query", Place(field="query"), code=1)
+        return None
     return Statement(None, None, root)
 
 

@@ -34,6 +34,12 @@ _BESIDE: Mapping[Kind, tuple[str, ...]] = {
 }
 _CHAIN = ("phase",)
 _CONSTRAINTS = ("before", "after", "provides")
+
+#: scheme, host, port and path of a handler's URL pattern; `*` stands for any text in each
+BINDING = re.compile(
+    r"(?P<scheme>[a-z*][a-z0-9+.*-]*)://(?P<host>[^/:\s]+)(:(?P<port>[0-9]{1,5}|\*))?"
+    r"(?P<path>/\S*)?"
+)
 _PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
 
@@ -197,18 +203,28 @@ def config_value(element: XmlElement) -> ConfigValue:
 def read_handlers(containers: Sequence[XmlElement]) -> dict[str, HandlerComponent]:
     """The request handlers by id."""
     handlers: dict[str, HandlerComponent] = {}
+    bound: dict[str, str] = {}
     for container in containers:
         for element in (c for c in container.children if c.tag == "handler"):
             _check_attributes(element, ("id",))
             id_ = component_path(element)
             if id_ in handlers:
                 element.fail(f"handler '{id_}' is defined twice (first at {handlers[id_].place})")
-            bindings = tuple(c.text for c in element.children if c.tag == "binding")
+            bindings = tuple(_binding(c, bound) for c in element.children if c.tag == "binding")
             if not bindings:
                 element.fail(f"handler '{id_}' has no <binding>http://*/path/*</binding>")
+            bound.update(dict.fromkeys(bindings, id_))
             config = _configs(element, ("binding", "threadpool"))
             handlers[id_] = HandlerComponent(id_, bindings, config, element.place)
     return handlers
+
+
+def _binding(element: XmlElement, bound: Mapping[str, str]) -> str:
+    if not BINDING.fullmatch(element.text):
+        element.fail(f"'{element.text}' is no binding (expected http://*/path, * for any text)")
+    if element.text in bound:
+        element.fail(f"'{element.text}' is bound to handler '{bound[element.text]}' already")
+    return element.text
 
 
 def read_document_chain(content: XmlElement | None, chains: Mapping[str, Chain]) -> str | None:
