@@ -180,3 +180,38 @@ def test_output_forms_by_kind() -> None:
 def test_float_cells_print_as_the_double_of_the_float() -> None:
     value = literal("tensor<float>(x[1])", "[0.2]")
     assert to_json(value, "short-value") == [0.20000000298023224]
+
+
+@pytest.mark.parametrize(
+    ("type_", "text", "want", "cells"),
+    [
+        ("tensor(x[])", "{{x:2}:5,{x:0}:1}", "tensor(x[3])", [1.0, 0.0, 5.0]),
+        ("tensor(x[],y[2])", "{{x:1,y:0}:7}", "tensor(x[2],y[2])", [[0.0, 0.0], [7.0, 0.0]]),
+        ("tensor(k{},x[])", "{{k:a,x:1}:7}", "tensor(k{},x[2])", [0.0, 7.0]),
+        ("tensor(k{},x[])", "{{k:a}:[1,2]}", "tensor(k{},x[2])", [1.0, 2.0]),
+    ],
+)
+def test_addresses_say_how_large_an_unbound_dimension_is(
+    type_: str, text: str, want: str, cells: list[float]
+) -> None:
+    value = parse_literal(TensorType.parse(type_), text)
+    assert str(value.type) == want
+    assert value.cells[0].tolist() == cells
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{{x:999999999,y:999999999}:1}", "more than 4194304 cells"),
+        (f"{{{{x:{'9' * 5000},y:0}}:1}}", "needs an index of x, y"),
+        ("{{x:a,y:0}:1}", "needs an index of x, y"),
+    ],
+)
+def test_addresses_that_give_no_size_are_refused(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_literal(TensorType.parse("tensor(x[],y[])"), text)
+
+
+def test_an_index_of_thousands_of_digits_is_refused() -> None:
+    with pytest.raises(UsageError, match="has no index"):
+        parse_literal(TensorType.parse("tensor(x[3])"), f"{{{{x:{'1' * 5000}}}:1}}")

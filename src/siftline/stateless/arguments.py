@@ -61,6 +61,8 @@ def _from_text(name: str, type_: TensorType, literal: str, *, text: bool) -> Ten
         written = _parsed(name, type_, lambda: TensorType.parse(typed[1]))
         if not _assignable(written, type_):
             raise _wrong(name, type_, written)
+        # its sizes, the declared cells
+        type_ = TensorType(type_.cell, tuple(map(_bound, type_.dimensions, written.dimensions)))
     elif not type_.dimensions and _QUOTED.fullmatch(literal):
         return Tensor.scalar(text_number(unquoted(literal)))
     elif text:
@@ -70,6 +72,10 @@ def _from_text(name: str, type_: TensorType, literal: str, *, text: bool) -> Ten
     if not literal.strip():
         raise UsageError(f"'{name}' must be of type {type_}, but it is empty")
     return _parsed(name, type_, lambda: parse_literal(type_, literal))
+
+
+def _bound(declared: Dimension, written: Dimension) -> Dimension:
+    return written if declared.size is None else declared
 
 
 def _parsed(name: str, type_: TensorType, parse: Callable[[], T]) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args
 
@@ -15,6 +16,9 @@ from siftline.tensor.types import Dimension, TensorType
 
 Form = Literal["short", "long", "short-value", "long-value", "hex", "hex-value"]
 FORMS: tuple[str, ...] = get_args(Form)
+
+#: Cells that addresses may give to a dense tensor whose size only they say.
+MOST_ADDRESSED_CELLS = 1 << 22
 
 #: Cell type to the big-endian bit pattern that hex digits spell.
 _HEX: dict[str, str] = {"int8": ">i1", "bfloat16": ">u2", "float": ">f4", "double": ">f8"}
@@ -125,14 +129,7 @@ def _bound(type_: TensorType, blocks: Iterable[object]) -> TensorType:
         shape = (len(hex_cells(type_, first)),)
     if len(shape) != len(type_.indexed):
         raise UsageError(f"{type_} needs lists nested {len(type_.indexed)} deep to know its size")
-    sizes = dict(zip(type_.indexed, shape, strict=True))
-    return TensorType(
-        type_.cell,
-        tuple(
-            d if d.mapped else Dimension(d.name, mapped=False, size=d.size or sizes[d.name])
-            for d in type_.dimensions
-        ),
-    )
+    return _sized(type_, dict(zip(type_.indexed, shape, strict=True)))
 
 
 def _block(type_: TensorType, value: object) -> np.ndarray:
@@ -176,6 +173,8 @@ def _from_blocks(type_: TensorType, blocks: Mapping[Address, np.ndarray]) -> Ten
 
 def _from_addresses(type_: TensorType, entries: Iterable[Mapping[str, Any]]) -> Tensor:
     """`[{"address": {…}, "value": cell}]`, or `"values": block` with the mapped labels only."""
+    entries = list(entries)
+    type_ = _bound_by_entries(type_, entries)
     names = [d.name for d in type_.dimensions]
     blocks: dict[Address, np.ndarray] = {} if type_.mapped else {(): _zeros(type_)}
     seen: set[Address] = set()
@@ -201,6 +200,40 @@ def _from_addresses(type_: TensorType, entries: Iterable[Mapping[str, Any]]) -> 
     return _from_blocks(type_, blocks)
 
 
+def _bound_by_entries(type_: TensorType, entries: Iterable[Mapping[str, Any]]) -> TensorType:
+    """The type with unbound dimensions as large as the highest index in an address, or a block."""
+    unbound = [d.name for d in type_.dimensions if not d.mapped and d.size is None]
+    if not unbound:
+        return type_
+    whole = [entry["values"] for entry in entries if "values" in entry]
+    if whole:
+        return _bound(type_, whole)
+    sizes = dict.fromkeys(unbound, 0)
+    for entry in entries:
+        address = entry.get("address")
+        for name in unbound:
+            label = str(address.get(name, "")) if isinstance(address, Mapping) else ""
+            if (index := _index(label)) is not None:
+                sizes[name] = max(sizes[name], index + 1)
+    if not all(sizes.values()):
+        raise UsageError(f"{type_} needs an index of {', '.join(unbound)} to know its size")
+    bound = _sized(type_, sizes)
+    if math.prod(bound.shape) > MOST_ADDRESSED_CELLS:
+        raise UsageError(
+            f"the highest indexes make it {bound}, more than {MOST_ADDRESSED_CELLS} cells:"
+            " use nested lists"
+        )
+    return bound
+
+
+def _sized(type_: TensorType, sizes: Mapping[str, int]) -> TensorType:
+    dimensions = (
+        d if d.mapped else Dimension(d.name, mapped=False, size=d.size or sizes[d.name])
+        for d in type_.dimensions
+    )
+    return TensorType(type_.cell, tuple(dimensions))
+
+
 def _zeros(type_: TensorType) -> np.ndarray:
     return np.zeros(type_.shape, type_.dtype)
 
@@ -209,10 +242,16 @@ def _set_cell(type_: TensorType, block: np.ndarray, address: Mapping[str, Any], 
     index = []
     for name, size in zip(type_.indexed, type_.shape, strict=True):
         label = str(address[name])
-        if not label.isdecimal() or int(label) >= size:
-            raise UsageError(f"{type_} has no index '{label}' in dimension '{name}'")
-        index.append(int(label))
+        found = _index(label)
+        if found is None or found >= size:
+            raise UsageError(f"{type_} has no index '{label[:40]}' in dimension '{name}'")
+        index.append(found)
     block[tuple(index)] = _block(TensorType(type_.cell), cell)
+
+
+def _index(label: str) -> int | None:
+    """The index that a label is; None for one that no tensor has."""
+    return int(label) if label.isdecimal() and len(label) <= 18 else None
 
 
 def _short(tensor: Tensor, as_hex: bool) -> tuple[str, object]:
