@@ -74,10 +74,12 @@ class Deadline:
             )
 
     def over(self, items: Iterable[T], stage: str) -> Iterator[T]:
-        """The items, the time checked before each."""
-        for item in items:
-            self.check(stage)
+        """The items, the time checked before each is fetched and after the last."""
+        waiting = iter(items)
+        self.check(stage)
+        for item in waiting:
             yield item
+            self.check(stage)
 
 
 #: What a query is doing when it is looking for its documents.

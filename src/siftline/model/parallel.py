@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
 from typing import Protocol, runtime_checkable
@@ -36,8 +36,11 @@ class Parallel(Protocol):
 
 def run_batches(
     session: Session, batches: Iterable[Feeds], outputs: Sequence[str] | None = None
-) -> Iterator[dict[str, np.ndarray]]:
-    """The outputs of every batch, in order; a few batches are read ahead."""
+) -> Generator[dict[str, np.ndarray], None, None]:
+    """The outputs of every batch, in order; a few batches are read ahead.
+
+    Closed early, it waits for the batches that are running and leaves out the others.
+    """
     waiting = iter(batches)
     head = list(islice(waiting, 2))
     if len(head) < 2 or not isinstance(session, Parallel) or session.workers < 2:

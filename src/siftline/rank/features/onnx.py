@@ -8,7 +8,8 @@ sorted by length and each batch is only as wide as its longest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,14 +116,13 @@ class BoundModel:
         lengths = next(iter(built.values())).mask.sum(axis=1, dtype=np.int64)
         full = next(iter(arrays.values())).shape[1]
         batches = list(length_batches(lengths, token_budget=CELL_BUDGET, bucket=BUCKET))
-        deadline = hits.run.prepared.query.deadline
         widths = [min(padded_length(int(lengths[rows].max()), BUCKET), full) for rows in batches]
         feeds = (
             {name: array[rows, :width] for name, array in arrays.items()}
-            for rows, width in deadline.over(zip(batches, widths, strict=True), self._stage)
+            for rows, width in zip(batches, widths, strict=True)
         )
         found: dict[str, np.ndarray] = {}
-        results = run_batches(session, feeds, self.outputs)
+        results = self._results(session, feeds, hits)
         for rows, width, outputs in zip(batches, widths, results, strict=True):
             for name, values in outputs.items():
                 if _depends_on_length(session, name, values, width):
@@ -134,16 +134,19 @@ class BoundModel:
         self, session: Session, feeds: Mapping[str, np.ndarray], hits: HitFeatures
     ) -> dict[str, np.ndarray]:
         found: dict[str, np.ndarray] = {}
-        count, deadline = hits.count, hits.run.prepared.query.deadline
-        chunks = list(_chunks(feeds, count))
-        parts = (
-            {name: values[rows] for name, values in feeds.items()}
-            for rows in deadline.over(chunks, self._stage)
-        )
-        for rows, outputs in zip(chunks, run_batches(session, parts, self.outputs), strict=True):
+        chunks = list(_chunks(feeds, hits.count))
+        parts = ({name: values[rows] for name, values in feeds.items()} for rows in chunks)
+        for rows, outputs in zip(chunks, self._results(session, parts, hits), strict=True):
             for name, values in outputs.items():
-                _place(found, name, values, rows, count)
+                _place(found, name, values, rows, hits.count)
         return found
+
+    def _results(
+        self, session: Session, feeds: Iterable[Mapping[str, np.ndarray]], hits: HitFeatures
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """The outputs of every batch, the query's time looked at before each."""
+        with closing(run_batches(session, feeds, self.outputs)) as results:
+            yield from hits.run.prepared.query.deadline.over(results, self._stage)
 
     def _run_each(
         self, session: Session, feeds: Mapping[str, np.ndarray], hits: HitFeatures
