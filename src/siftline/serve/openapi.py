@@ -149,6 +149,7 @@ _ERROR = _answer("What is wrong.", _ref("Error"))
 
 def _state() -> Json:
     json_paths = {
+        "/": "The package that is served and what answers where.",
         "/ApplicationStatus": "The package that is served and what answers where.",
         "/state/v1/": "What there is below this path.",
         "/state/v1/health": "Whether requests are answered.",
@@ -158,7 +159,6 @@ def _state() -> Json:
         "/openapi.json": "This description.",
     }
     text_paths = {
-        "/": ("Whether requests are answered.", "text/plain"),
         "/status.html": ("Whether requests are answered.", "text/html"),
         "/metrics": ("Every metric in Prometheus' text format.", "text/plain"),
     }

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from siftline.errors import SiftlineError
@@ -28,7 +28,7 @@ def routes(host: Host, *, config: bool = False) -> list[BaseRoute]:
     """
     status = Status(host, config)
     return [
-        Route("/", status.root),
+        Route("/", status.application),
         Route("/status.html", status.page),
         Route("/ApplicationStatus", status.application),
         Route("/state/v1", status.resources),
@@ -53,10 +53,6 @@ class Status:
     def _up(self) -> bool:
         return self._config or self._host.ready
 
-    async def root(self, request: Request) -> Response:
-        """`/`: 200 while requests are answered; `vespa visit` asks it first."""
-        return PlainTextResponse("siftline\n") if self._up else error_response(503, WAITING)
-
     async def page(self, request: Request) -> Response:
         """`/status.html`: 200 while requests are answered."""
         text = f"<title>OK</title>generation {self._host.generation}\n"
@@ -65,7 +61,7 @@ class Status:
         return Response(text, media_type="text/html")
 
     async def application(self, request: Request) -> Response:
-        """`/ApplicationStatus`: the package, and what answers where."""
+        """`/` and `/ApplicationStatus`: the package, and what answers where."""
         if not self._up:
             return error_response(503, WAITING)
         host = self._host
@@ -90,8 +86,8 @@ class Status:
                 },
                 "abstractComponents": components,
                 "handlers": [
-                    {"id": name, "class": name, "bundle": "siftline", "serverBindings": bindings}
-                    for name, bindings in HANDLERS.items()
+                    {"id": name, "class": name, "bundle": "siftline", "serverBindings": [binding]}
+                    for name, binding in HANDLERS.items()
                 ],
                 "client": [],
                 "server": [{"id": "granian", "class": "granian", "bundle": "granian"}],
@@ -144,11 +140,12 @@ class Status:
         return json_response(document(config=self._config))
 
 
+#: Vespa's names of what answers, by which `vespa visit` finds the document API, and where it does.
 HANDLERS = {
-    "search": ["http://*/search/*"],
-    "document": ["http://*/document/v1/*"],
-    "model-evaluation": ["http://*/model-evaluation/*"],
-    "state": ["http://*/state/v1/*"],
+    "com.yahoo.search.handler.SearchHandler": "http://*/search/*",
+    "com.yahoo.document.restapi.resource.DocumentV1ApiHandler": "http://*/document/v1/*",
+    "ai.vespa.models.handler.ModelsEvaluationHandler": "http://*/model-evaluation/v1/*",
+    "com.yahoo.container.jdisc.state.StateHandler": "http://*/state/v1/*",
 }
 
 
