@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from siftline.encode.embedder import Embedder
+from siftline.encode.script import check_scripts
 from siftline.errors import (
     ComponentError,
     DeadlineError,
@@ -34,7 +35,7 @@ from siftline.respond.answer import unfilled
 from siftline.respond.filling import finish
 from siftline.respond.hits import Result
 from siftline.schema.definition import OnnxModel, Schema
-from siftline.schema.inherit import resolve_profile
+from siftline.schema.inherit import BUILT_IN, resolve_profile
 from siftline.schema.package import Package
 
 #: Documents that are encoded together and written in one transaction.
@@ -114,7 +115,7 @@ class Engine:
     """Documents of one schema: fed, found, ranked.
 
     package: the one the schema is of. embedders: by id. model_path: an ONNX model's file as the
-    schema names it → where it is.
+    schema names it → where it is. index: an open one to use, which the engine then does not close.
     """
 
     def __init__(
@@ -126,20 +127,37 @@ class Engine:
         model_path: ModelPath,
         *,
         read_only: bool = False,
+        index: Index | None = None,
     ) -> None:
         self.schema = schema
         self.settings = package.settings
         self.embedders = embedders
         self.cluster = package.services.content_id
         rules = document_rules(package, schema)
-        self.index = Index.open(folder, schema, self.settings, read_only=read_only)
+        self.owns_index = index is None
+        self.index = index or Index.open(folder, schema, self.settings, read_only=read_only)
         self._writer = Writer(schema, self.index, embedders, rules, self._counted_fields())
         self._plans: dict[str, Plan] = {}
         self._models = OnnxModels(lambda model: model_path(model.file), self._open_model)
 
     def close(self) -> None:
-        """Write what is in memory to disk and let go of the index."""
-        self.index.close()
+        """Write what is in memory to disk and let go of the index, unless it is another's."""
+        if self.owns_index:
+            self.index.close()
+
+    def use(self, index: Index) -> None:
+        """Read and write another index from now on, as its owner."""
+        self.index = self._writer.index = index
+        self.owns_index = True
+
+    def check(self) -> None:
+        """Plan every rank profile, load every model; the error of the first that cannot run."""
+        check_scripts(self.schema, self.embedders)
+        for name in dict.fromkeys([*BUILT_IN, *self.schema.rank_profiles]):
+            plan = self.plan(name)
+            for model in plan.models:
+                self._models.session(plan.scope.models[model])
+        self._writer.try_embedders()
 
     # feeding
 

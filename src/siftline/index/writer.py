@@ -124,6 +124,14 @@ class Writer:
                 operation.place,
             ) from None
 
+    def try_embedders(self) -> None:
+        """Embed one text into every field that takes one; ModelError where a model cannot run."""
+        wanted = frozenset(f.name for f in self.schema.fields.values() if f.indexing.embedders)
+        kinds = {f.name: f.type for f in self.schema.fields.values() if f.inside}
+        fields: dict[str, Any] = {n: "text" for n, kind in kinds.items() if kind.kind == "string"}
+        if wanted:
+            self.encode({f"id:{self.schema.name}:{self.schema.name}::": fields}, wanted)
+
     def encode(
         self, documents: Mapping[str, Fields], only: frozenset[str] | None
     ) -> tuple[Encoded, dict[str, DocumentError]]:

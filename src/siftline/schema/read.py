@@ -21,8 +21,11 @@ SCHEMA_FOLDERS = ("schemas", "searchdefinitions")
 QUERY_PROFILES = "search/query-profiles"
 
 
-def read_package(folder: str | Path) -> Package:
-    """The package in `folder`; PackageError with file, line and column for what is wrong in it."""
+def read_package(folder: str | Path, name: str | None = None) -> Package:
+    """The package in `folder`; PackageError with file, line and column for what is wrong in it.
+
+    name: of a package that gives itself none, default the folder's.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise PackageError(f"'{folder}' is not a folder with an application package")
@@ -32,9 +35,9 @@ def read_package(folder: str | Path) -> Package:
             "a Java bundle cannot run here; remove it and what services.xml says of it",
             Place(f"components/{jars[0].name}"),
         )
-    settings, name = _settings(folder)
+    settings, own_name = _settings(folder)
     package = Package(
-        name or folder.resolve().name,
+        own_name or name or folder.resolve().name,
         _schemas(folder),
         _services(folder),
         settings,
