@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper, save_model
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "trees"
+GOLDEN = Path(__file__).parent / "golden" / "trees"
 
 SERVICES = """<services version="1.0">
   <container id="default" version="1.0">
