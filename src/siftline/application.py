@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 
 from siftline.encode.embedder import Embedder, find_embedder
 from siftline.encode.embedders import Embedders
+from siftline.encode.fingerprint import encoder_parts
 from siftline.encode.idf import TokenFrequencies
 from siftline.encode.open import open_embedder
 from siftline.encode.query_cache import DEFAULT_BYTES, QueryCache, with_cache
@@ -54,7 +55,8 @@ class Application:
     """A package and its index: feed documents, ask queries.
 
     Use as a context manager, or call `close`. data: folder of the index. `models`: those under
-    `models/` by name, where services.xml has `<model-evaluation/>`.
+    `models/` by name, where services.xml has `<model-evaluation/>`. indexes: open ones, by schema,
+    which the application uses and does not close.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Application:
         *,
         read_only: bool = False,
         query_cache: int | None = None,
+        indexes: Mapping[str, Index] | None = None,
     ) -> None:
         self.package = package
         self.data = data
@@ -81,8 +84,9 @@ class Application:
                     self.embedders,
                     self.files.path,
                     read_only=read_only,
+                    index=(indexes or {}).get(name),
                 )
-            self.chains = Chains(package.services, Provided(package, self.embedders))
+            self.chains = Chains(package.services, Provided(package, self.embedders, self.models))
         except BaseException:
             self._close_engines()
             raise
@@ -105,6 +109,26 @@ class Application:
         package = read_package(Path(folder))
         where = Path(data) if data else default_data(folder)
         return cls(package, where, read_only=read_only, query_cache=query_cache)
+
+    def check(self) -> None:
+        """Load every model and plan every rank profile; raises the first error that using it would.
+
+        What is only loaded on first use is so found out before the application takes requests.
+        """
+        for id_ in self.embedders:
+            _ = self.embedders[id_]
+        for engine in self.engines.values():
+            engine.check()
+        for model in self.models.values():
+            _ = model.functions
+
+    def encoders(self) -> dict[str, dict[str, str]]:
+        """Embedder id → what documents' vectors depend on, by name: files by their hash."""
+        components = self.package.services.components
+        return {
+            id_: dict(encoder_parts(component, self.files.reference, self.package.settings))
+            for id_, component in components.items()
+        }
 
     def close(self) -> None:
         """Close the components, write what is in memory to disk and let go of every index."""

@@ -12,6 +12,7 @@ from siftline.process.handlers import Handler, Request, Response
 from siftline.process.search import Execution, Searcher
 from siftline.respond.hits import Hit, Result
 from siftline.schema.package import Package
+from siftline.stateless.models import ModelsEvaluator
 from siftline.tensor.tensor import Tensor
 from siftline.tensor.types import TensorType
 
@@ -22,6 +23,7 @@ __all__ = [
     "Execution",
     "Handler",
     "Hit",
+    "ModelsEvaluator",
     "Operation",
     "Package",
     "Progress",

@@ -14,23 +14,21 @@ from siftline.errors import PackageError, Place
 from siftline.process.values import read_config
 from siftline.schema.chains import ConfigValue
 from siftline.schema.package import Package
-
-#: Known by name, so that the models room is only loaded where a package has models.
-_MODELS = ("siftline.stateless.models", "ModelsEvaluator")
+from siftline.stateless.models import ModelsEvaluator
 
 
 @dataclass(frozen=True, slots=True)
 class Provided:
-    """What can be given: the package, its embedders by id, its models (None without any)."""
+    """What can be given: the package, its embedders by id, its models by name."""
 
     package: Package
     embedders: Embedders
-    models: object | None = None
+    models: ModelsEvaluator
 
     def __str__(self) -> str:
         there = ["Package", "Embedders", "a dataclass for <config>"]
         there += [f"Embedder {name}" for name in self.embedders]
-        if self.models is not None:
+        if self.package.services.model_evaluation:
             there.append("ModelsEvaluator")
         return f"there is: {', '.join(there)}"
 
@@ -67,11 +65,11 @@ def arguments(
     filled from the component's `<config>`. A parameter with a default may go without. PackageError
     names the component, the parameter and what there is.
     """
-    if kind.__init__ is object.__init__:
-        return {}
-    hints = get_type_hints(kind.__init__, include_extras=True)
+    plain = kind.__init__ is object.__init__
+    hints = {} if plain else get_type_hints(kind.__init__, include_extras=True)
+    parameters = {} if plain else inspect.signature(kind).parameters
     found: dict[str, Any] = {}
-    for name, parameter in inspect.signature(kind).parameters.items():
+    for name, parameter in parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         wanted = Wanted(component, parameter, hints.get(name), config, place)
@@ -103,8 +101,8 @@ def _argument(wanted: Wanted, provided: Provided) -> Any:
         return provided.embedders
     if hint is Package:
         return provided.package
-    if isinstance(hint, type) and (hint.__module__, hint.__qualname__) == _MODELS:
-        if provided.models is None:
+    if hint is ModelsEvaluator:
+        if not provided.package.services.model_evaluation:
             raise wanted.fail("services.xml has no <model-evaluation/>, so there are no models")
         return provided.models
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
 from siftline.errors import SiftlineError
+from siftline.match.deadline import NEVER, Deadline
 from siftline.match.query import Query
 from siftline.process.components import Part
 from siftline.process.faults import user_code, wrong_return
@@ -55,6 +56,7 @@ class _Run:
     parts: Sequence[Part]
     source: Source
     make: MakeQuery
+    deadline: Deadline
     below: list[SiftlineError] = field(default_factory=list)
 
 
@@ -68,12 +70,16 @@ class Execution:
     def search(self, query: Query) -> Result:
         """What the searchers behind this one, and in the end the engine, answer.
 
-        It can be called any number of times. Errors of theirs come out: let them pass.
+        It can be called any number of times, also for another query, which has the time of the
+        first. Errors of theirs come out, DeadlineError among them: let them pass.
         """
         parts = self._run.parts
+        if query.deadline == NEVER:
+            query = replace(query, deadline=self._run.deadline)
         if self._position == len(parts):
             return self._outside(partial(self._run.source, query))
         part = parts[self._position]
+        self._outside(partial(query.deadline.check, f"searcher '{part.id}'"))
         about = f"on query '{shown(query)}'"
         with user_code(part.id, about, self._run.below):
             result = part.call(query, Execution(self._run, self._position + 1))
@@ -114,9 +120,8 @@ class SearchChain:
         ComponentError: a searcher raises or returns no Result; what QueryError and the like mean
         stays as it is.
         """
-        return Execution(_Run(self.parts, source if self._ends else self._nothing, make)).search(
-            query
-        )
+        end = source if self._ends else self._nothing
+        return Execution(_Run(self.parts, end, make, query.deadline)).search(query)
 
     def _nothing(self, query: Query) -> Result:
         message = f"search chain '{self.id}' has no source; let it inherit from 'vespa'"
