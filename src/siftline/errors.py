@@ -91,7 +91,14 @@ class ConditionError(DocumentError):
 
 
 class ComponentError(SiftlineError):
-    """A component of the user's raised; the message names it and the operation."""
+    """A component of the user's raised; the message names it and the operation.
+
+    component: its dotted path. place: the line of its code that raised.
+    """
+
+    def __init__(self, message: str, place: Place | None = None, *, component: str = "") -> None:
+        super().__init__(message, place)
+        self.component = component
 
 
 class ModelError(SiftlineError):

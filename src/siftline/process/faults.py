@@ -40,7 +40,9 @@ def user_code(
         if any(error is known for known in below):
             raise
         raise ComponentError(
-            f"component '{component}' failed {operation}: {described(error)}", place_of(error)
+            f"component '{component}' failed {operation}: {described(error)}",
+            place_of(error),
+            component=component,
         ) from error
 
 
@@ -68,5 +70,6 @@ def wrong_return(component: str, operation: str, value: object, expected: str) -
     """The error of a component that gave back something it may not."""
     return ComponentError(
         f"component '{component}' failed {operation}: it returned {type(value).__name__}, "
-        f"expected {expected}"
+        f"expected {expected}",
+        component=component,
     )
