@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from serving import clients_of, host_of, write_package
 from starlette.testclient import TestClient
+
 from model_package import embedding_table, model_server, write_transformer
 
 HOST = {"Host": "localhost:8080"}

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model_package import GOLDEN, SERVICES, embedding_table, write_package, write_transformer
 
+from model_package import GOLDEN, SERVICES, embedding_table, write_package, write_transformer
 from siftline.errors import ModelError, PackageError, UsageError
 from siftline.model.locate import ModelFiles
 from siftline.model.onnx_session import OnnxSession

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto
+
 from model_package import (
     GOLDEN,
     embedding_table,
@@ -17,8 +19,6 @@ from model_package import (
     write_package,
     write_transformer,
 )
-from onnx import TensorProto
-
 from siftline.application import Application
 from siftline.errors import (
     ModelError,

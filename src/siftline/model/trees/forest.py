@@ -10,6 +10,9 @@ from numba import njit
 
 from siftline.errors import UsageError
 
+#: Rows that one tree goes over at a time.
+BLOCK_ROWS = 64
+
 #: What the sum of the leaves goes through.
 Transform = Literal["none", "sigmoid", "exp"]
 
@@ -101,23 +104,27 @@ class Forest:
 def _sum_leaves(  # type: ignore[no-untyped-def]  # noqa: PLR0913 - the arrays of a forest
     rows, roots, column, threshold, left, right, missing_left, first, last, categories, sums
 ):
-    """The leaves that each row reaches, added in the order of the trees."""
-    for row in range(rows.shape[0]):
-        total = 0.0
+    """The leaves that each row reaches, added in the order of the trees.
+
+    A tree goes over a block of rows before the next one does, so that its nodes stay in the cache.
+    """
+    sums[:] = 0.0
+    for start in range(0, rows.shape[0], BLOCK_ROWS):
+        stop = min(start + BLOCK_ROWS, rows.shape[0])
         for root in roots:
-            node = root
-            while column[node] >= 0:
-                value = rows[row, column[node]]
-                if np.isnan(value):
-                    goes_left = missing_left[node]
-                elif first[node] < last[node]:
-                    goes_left = False
-                    for place in range(first[node], last[node]):
-                        if categories[place] == value:
-                            goes_left = True
-                            break
-                else:
-                    goes_left = value < threshold[node]
-                node = left[node] if goes_left else right[node]
-            total += threshold[node]
-        sums[row] = total
+            for row in range(start, stop):
+                node = root
+                while column[node] >= 0:
+                    value = rows[row, column[node]]
+                    if np.isnan(value):
+                        goes_left = missing_left[node]
+                    elif first[node] < last[node]:
+                        goes_left = False
+                        for place in range(first[node], last[node]):
+                            if categories[place] == value:
+                                goes_left = True
+                                break
+                    else:
+                        goes_left = value < threshold[node]
+                    node = left[node] if goes_left else right[node]
+                sums[row] += threshold[node]
