@@ -1,6 +1,7 @@
 """Searchers through Application.query: what they may do with queries and results."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from packages import NOTES, search_chain, write
 
 import siftline
 from siftline.application import Application
-from siftline.errors import ComponentError, QueryError
+from siftline.errors import ComponentError, DeadlineError, QueryError
+from siftline.match.deadline import Deadline
 from siftline.match.query import All, Query
 
 CODE = """
@@ -70,6 +72,15 @@ CODE = """
 
     def bad_input(query, execution):
         return execution.search(query.with_input("v", [1, 2, 3]))
+
+    def slow(query, execution):
+        import time
+
+        time.sleep(0.05)
+        return execution.search(query)
+
+    def another(query, execution):
+        return execution.search(execution.request(query="moon"))
 
     def page(query, execution):
         return execution.search(query.with_hits(1, offset=1))
@@ -203,6 +214,24 @@ def test_errors_from_behind_a_searcher_pass_it(opened: Any) -> None:
     with pytest.raises(QueryError, match="colour") as error:
         app.query(yql="select colour from note where true")
     assert not isinstance(error.value, ComponentError)
+
+
+@pytest.mark.parametrize("searchers", [("slow", "another"), ("slow", "Pass"), ("slow",)])
+def test_a_query_of_a_searcher_has_the_time_of_the_first(opened: Any, searchers: Any) -> None:
+    app = opened(*searchers)
+    where = "matching" if searchers == ("slow",) else f"searcher 'work.{searchers[1]}'"
+    with pytest.raises(DeadlineError, match=f"{where} was not done"):
+        app.query(query="sun", timeout="40ms")
+    assert app.query(query="sun").total > 0
+
+
+def test_another_query_is_late_with_the_first(opened: Any) -> None:
+    app = opened("another")
+    with pytest.raises(DeadlineError, match="searcher"):
+        app.query(query="sun", timeout=0)
+    late = Deadline(0, clock=iter([-1.0, 1.0]).__next__)
+    with pytest.raises(DeadlineError, match="matching"):
+        app.search(replace(app.request(query="sun"), deadline=late))
 
 
 def test_chains_by_name(opened: Any) -> None:
