@@ -119,7 +119,7 @@ class _Unpacker:
         self._members += 1
         if self._members > self.limits.members:
             raise refused(name, f"the package has more than {self.limits.members} files")
-        parts = _parts(name)
+        parts = member_parts(name)
         path = "/".join(parts)
         for end in range(1, len(parts) + 1):
             prefix = "/".join(parts[:end])
@@ -137,7 +137,7 @@ class _Unpacker:
         return path
 
 
-def _parts(name: str) -> list[str]:
+def member_parts(name: str) -> list[str]:
     """The folders and the name of a member; PackageError unless it lies below the root."""
     if name.startswith("/") or _DRIVE.match(name):
         raise refused(name, "its path is absolute")

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from siftline.application import Application
-from siftline.errors import SiftlineError, UnavailableError
+from siftline.errors import SiftlineError, UnavailableError, UsageError
 from siftline.serve.options import Options
 
 if TYPE_CHECKING:
     from siftline.intake import Intake
+    from siftline.serve.deployment import Deployments
     from siftline.serve.metrics import Metrics
     from siftline.serve.pool import Pool
 
@@ -106,6 +107,16 @@ class Host:
 
         return Pool(self.options.limits.threads, self.options.limits.waiting)
 
+    @cached_property
+    def deployments(self) -> Deployments:
+        """The packages that were deployed, and deploying another one; UsageError without data."""
+        from siftline.serve.deployment import Deployments
+        from siftline.serve.sessions import Sessions
+
+        if self.data is None:
+            raise UsageError("packages can be deployed only where a data folder is given")
+        return Deployments(self, Sessions(self.data))
+
     def intake_statistics(self) -> Mapping[str, float]:
         """Numbers of the feed queue; empty before anything was fed."""
         if "intake" not in self.__dict__:
@@ -142,6 +153,13 @@ class Host:
             self._retire(old, made)
         return made
 
+    def clear(self) -> None:
+        """Have no application any more; what was accepted is finished first."""
+        with self._swapping, self.intake.pause():
+            with self._changed:
+                old, self._lease = self._lease, None
+            self._retire(old, None)
+
     def _retire(self, lease: _Lease | None, successor: Application | None) -> None:
         """Close an application once nobody uses it."""
         if lease is None or lease.application is successor:
@@ -170,3 +188,5 @@ class Host:
                         lambda: lease.users == 0, timeout=self.options.limits.grace
                     )
             self._retire(lease, None)
+        if "deployments" in self.__dict__:
+            self.deployments.sessions.close()
