@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -144,6 +145,15 @@ class Engine:
         """Write what is in memory to disk and let go of the index, unless it is another's."""
         if self.owns_index:
             self.index.close()
+
+    def beside(self, folder: Path) -> Engine:
+        """The same rankings and open models over another index, in `folder`, to be closed too."""
+        other = copy(self)
+        other.owns_index = True
+        other.index = Index.open(folder, self.schema, self.settings)
+        other._writer = copy(self._writer)
+        other._writer.index = other.index
+        return other
 
     def use(self, index: Index) -> None:
         """Read and write another index from now on, as its owner."""
