@@ -272,8 +272,10 @@ def test_an_index_larger_than_its_limit_takes_no_more(app: Application) -> None:
             intake.submit(note("update", "a", n={"increment": 1}))
 
 
-def test_a_disk_with_room_is_looked_at_once_a_second(tmp_path: Path) -> None:
+def test_a_disk_is_looked_at_once_a_second(tmp_path: Path) -> None:
     space = Space(tmp_path, disk_limit=1.0)
-    space.require("a document")
+    assert space.problem() is None
     space.disk_limit, space.enough = 0.0, 1 << 62
-    space.require("a document")
+    assert space.problem() is None
+    assert Space(tmp_path, disk_limit=0.0, enough=1 << 62).problem() is not None
+    assert Space(tmp_path / "not made yet", disk_limit=0.0).problem() is None

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from siftline.application import Application
 from siftline.engine import BATCH
-from siftline.errors import DeadlineError, OverloadError, SiftlineError
+from siftline.errors import DeadlineError, FullError, OverloadError, SiftlineError
 from siftline.feed.operation import Operation
 from siftline.feed.outcome import Outcome
 from siftline.index.space import Space
@@ -89,6 +89,7 @@ class Intake:
         self._waiting: deque[_Waiting] = deque()
         self._in_flight = 0
         self._busy = False
+        self._wanted = 1  # so many that the writing thread, which sleeps, is woken
         self._done = 0
         self._errors = 0
         self._batches = 0
@@ -107,8 +108,11 @@ class Intake:
         taken all the same). An error of the operation is in its outcome.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        if operation.kind != "remove":
-            self._space.require(f"document '{operation.id}'")
+        if operation.kind != "remove" and (problem := self._space.problem()) is not None:
+            raise FullError(
+                f"document '{operation.id}' is refused: feeding is blocked due to resource "
+                f"exhaustion: {problem}"
+            )
         future: Future[Outcome] = Future()
         with self._changed:
             if self._closed:
@@ -118,7 +122,8 @@ class Intake:
                     f"{self._limit:,} operations wait already; send '{operation.id}' again later"
                 )
             self._waiting.append(_Waiting(operation, future, deadline))
-            self._changed.notify_all()
+            if len(self._waiting) == self._wanted:
+                self._changed.notify_all()
         return future
 
     @contextmanager
@@ -204,10 +209,12 @@ class Intake:
         """After a large batch wait a moment: those answered just now are likely to send again."""
         size, seconds = self._last
         if size > 1:
+            self._wanted = size
             self._changed.wait_for(
                 lambda: len(self._waiting) >= size or self._closed,
                 timeout=min(LINGER * seconds, LONGEST_LINGER),
             )
+            self._wanted = 1
 
     def _begins(self, waiting: _Waiting) -> bool:
         """Whether the operation is still wanted; otherwise it is answered."""

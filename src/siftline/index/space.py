@@ -7,8 +7,6 @@ import threading
 import time
 from pathlib import Path
 
-from siftline.errors import FullError
-
 #: share of the disk that may be used; merging segments needs room beside what it merges
 DISK_LIMIT = 0.8
 #: bytes that are room enough however large the disk is
@@ -41,20 +39,17 @@ class Space:
         self._looked = -LOOK
         self._problem: str | None = None
 
-    def require(self, what: str) -> None:
-        """FullError, naming what is refused, where there is too little room."""
+    def problem(self) -> str | None:
+        """Why there is too little room, None where there is enough."""
         if self.folder is None:
-            return
+            return None
         if time.monotonic() - self._looked >= LOOK and self._lock.acquire(blocking=False):
             try:
                 self._problem = self._look(self.folder)
                 self._looked = time.monotonic()
             finally:
                 self._lock.release()
-        if self._problem is not None:
-            raise FullError(
-                f"{what} is refused: feeding is blocked due to resource exhaustion: {self._problem}"
-            )
+        return self._problem
 
     def _look(self, folder: Path) -> str | None:
         try:
