@@ -60,6 +60,38 @@ with siftline.open(sys.argv[1]) as app:
     app.feed(documents(start), progress=lambda r: print(start + r.put, flush=True))
 """
 
+# Feeds for ever from four threads through an intake; writes each number that is acknowledged.
+INTAKE_FEEDER = """
+import contextlib
+import itertools
+import os
+import sys
+import threading
+import siftline
+from siftline.feed.operation import DocumentId, Operation
+from siftline.intake import Intake
+
+app = siftline.open(sys.argv[1])
+intake = Intake(contextlib.contextmanager(lambda: iter([app])))
+free = threading.Semaphore(200)
+
+def acknowledged(number, future):
+    os.write(1, f"{number} {future.result().kind}\\n".encode())
+    free.release()
+
+def feed(start):
+    for number in itertools.count(start, 4):
+        free.acquire()
+        id_ = DocumentId("notes", "note", "", str(number))
+        future = intake.submit(Operation("put", id_, {"text": f"note w{number}", "number": number}))
+        future.add_done_callback(lambda future, number=number: acknowledged(number, future))
+
+print("open", flush=True)
+for start in range(4):
+    threading.Thread(target=feed, args=(start,), daemon=True).start()
+threading.Event().wait()
+"""
+
 OPENER = """
 import sys
 import siftline
@@ -71,11 +103,37 @@ with siftline.open(sys.argv[1]) as app:
 """
 
 
-def test_acknowledged_documents_survive_kill_9(tmp_path: Path) -> None:
+def notes(tmp_path: Path) -> Path:
     package = tmp_path / "notes"
     (package / "schemas").mkdir(parents=True)
     (package / "services.xml").write_text(SERVICES)
     (package / "schemas" / "note.sd").write_text(SCHEMA)
+    return package
+
+
+def test_what_the_intake_acknowledged_survives_kill_9(tmp_path: Path) -> None:
+    package = notes(tmp_path)
+    feeder = subprocess.Popen(
+        [sys.executable, "-c", INTAKE_FEEDER, str(package)], stdout=subprocess.PIPE, text=True
+    )
+    assert feeder.stdout is not None
+    assert feeder.stdout.readline() == "open\n"
+    first = feeder.stdout.readline()
+    time.sleep(0.5)
+    feeder.send_signal(signal.SIGKILL)
+    written = first + feeder.stdout.read()
+    feeder.wait()
+    feeder.stdout.close()
+    lines = written[: written.rfind("\n") + 1].splitlines()
+    assert lines and all(line.endswith(" put") for line in lines)
+    with siftline.open(package) as app:
+        for line in lines:
+            number = int(line.split()[0])
+            assert app.get(str(number)) == {"text": f"note w{number}", "number": number}
+
+
+def test_acknowledged_documents_survive_kill_9(tmp_path: Path) -> None:
+    package = notes(tmp_path)
     chance = random.Random(7)
     acknowledged = 0
     for _ in range(ROUNDS):

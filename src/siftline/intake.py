@@ -96,7 +96,7 @@ class Intake:
         self._seconds = 0.0
         self._paused = 0
         self._closed = False
-        self._last = (0, 0.0)  # size and seconds of the last batch
+        self._last = (0, 0.0)  # size of the last batch, and until when to wait for one as large
         self._thread = threading.Thread(target=self._work, name="siftline-intake", daemon=True)
         self._thread.start()
 
@@ -180,7 +180,8 @@ class Intake:
                 if taken:
                     self._batches += 1
                     self._seconds += seconds
-                    self._last = (len(taken), seconds)
+                    linger = min(LINGER * seconds, LONGEST_LINGER)
+                    self._last = (len(taken), time.monotonic() + linger)
                 self._in_flight, self._busy = 0, False
                 self._changed.notify_all()
 
@@ -207,13 +208,11 @@ class Intake:
 
     def _linger(self) -> None:
         """After a large batch wait a moment: those answered just now are likely to send again."""
-        size, seconds = self._last
-        if size > 1:
+        size, until = self._last
+        left = until - time.monotonic()
+        if size > 1 and left > 0:
             self._wanted = size
-            self._changed.wait_for(
-                lambda: len(self._waiting) >= size or self._closed,
-                timeout=min(LINGER * seconds, LONGEST_LINGER),
-            )
+            self._changed.wait_for(lambda: len(self._waiting) >= size or self._closed, timeout=left)
             self._wanted = 1
 
     def _begins(self, waiting: _Waiting) -> bool:
