@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from siftline.errors import UsageError
 from siftline.serve.answers import error_response
+from siftline.serve.connections import Busy
 from siftline.serve.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,11 @@ class AccessLog:
         self._file.write(json.dumps(values, ensure_ascii=True) + "\n")
         self._file.flush()
 
+    def close(self) -> None:
+        """Close the file; standard error stays open."""
+        if self._file is not sys.stderr:
+            self._file.close()
+
 
 class Observer:
     """The outermost layer: what happens to a request is known here, whatever happens.
@@ -63,9 +69,12 @@ class Observer:
     the log with the request's id.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, access_log: AccessLog | None) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, busy: Busy, access_log: AccessLog | None
+    ) -> None:
         self._app = app
         self._metrics = metrics
+        self._busy = busy
         self._log = access_log
         self._prefix = uuid4().hex[:12]
         self._number = count(1)
@@ -80,6 +89,7 @@ class Observer:
         scope["state"]["request_id"] = answer.id.decode("latin-1")
         started = time.perf_counter()
         self._metrics.open.inc()
+        peer = self._busy.enter(scope.get("client"))
         try:
             with self._span(scope):
                 await self._app(scope, receive, answer.send)
@@ -91,6 +101,7 @@ class Observer:
                 failed = error_response(500, "internal error; the server's log has the details")
                 await failed(scope, receive, answer.send)
         finally:
+            self._busy.leave(peer)
             self._metrics.open.dec()
             self._count(scope, answer, time.perf_counter() - started)
 

@@ -58,4 +58,4 @@ def _app(routes: list[BaseRoute], host: Host, body: int, access_log: AccessLog |
     app = GZipMiddleware(app, minimum_size=SHORTEST_PACKED, compresslevel=PACKING)
     if options.token is not None:
         app = TokenGuard(app, options.token)
-    return Observer(app, host.metrics, access_log)
+    return Observer(app, host.metrics, host.busy, access_log)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from siftline.application import Application
 from siftline.errors import SiftlineError, UnavailableError, UsageError
+from siftline.serve.connections import Busy
 from siftline.serve.options import Options
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Host:
         self.options = options or Options()
         self.data = data or (application.data if application is not None else None)
         self.generation = generation if application is not None else 0
+        self.busy = Busy()
         self._lease = _Lease(application) if application is not None else None
         self._changed = threading.Condition()
         self._swapping = threading.Lock()

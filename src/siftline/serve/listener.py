@@ -61,10 +61,11 @@ class Listener(Server):
         limits = options.limits
         self._bound = bound
         self.url = _url(options, bound)
+        self.port: int = bound.getsockname()[1]
         super().__init__(
             app,
             address=options.host,
-            port=bound.getsockname()[1],
+            port=self.port,
             interface=Interfaces.ASGINL,
             websockets=False,
             backlog=BACKLOG,

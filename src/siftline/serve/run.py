@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from siftline.errors import MissingExtraError
+from siftline.serve.connections import watch
 from siftline.serve.options import Options
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def serve(package: Path | None, options: Options, listening: Listening) -> None:
         limits = replace(options.limits, connections=_connections(options.limits.connections))
         options = replace(options, limits=limits)
         access_log = AccessLog(options.access_log) if options.access_log else None
+        if access_log is not None:
+            stack.callback(access_log.close)
         host = open_host(package, options)
         try:
             listeners = [
@@ -67,15 +70,19 @@ def serve(package: Path | None, options: Options, listening: Listening) -> None:
 async def _serve(host: Host, listeners: Sequence[Listener], listening: Listening) -> None:
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
+    limits = host.options.limits
     with _signals(loop, stopped):
         tasks = [loop.create_task(listener.run()) for listener in listeners]
         for task in tasks:
             task.add_done_callback(lambda task: stopped.set())
         await _started(listeners, tasks)
         container, config = (listener.url for listener in listeners)
+        ports = [listener.port for listener in listeners]
+        watching = loop.create_task(watch(ports, host.busy, limits.idle))
         listening(container, config, host.name)
         await stopped.wait()
-        grace = host.options.limits.grace
+        watching.cancel()
+        grace = limits.grace
         pairs = zip(listeners, tasks, strict=True)
         done = await asyncio.gather(*(listener.drain(task, grace) for listener, task in pairs))
     if not all(done):

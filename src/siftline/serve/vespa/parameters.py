@@ -39,7 +39,9 @@ async def search_parameters(request: Request) -> dict[str, Any]:
 def pairs(query: bytes) -> dict[str, Any]:
     """A query string or form as a mapping; of a name that comes twice, the last."""
     try:
-        found = parse_qsl(query.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=10_000)
+        found = parse_qsl(
+            query.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=10_000
+        )
     except ValueError as error:
         raise QueryError(f"the parameters cannot be read: {error}", code=3) from None
     return dict(found)
