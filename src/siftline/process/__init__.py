@@ -6,6 +6,7 @@ Everything a component in `ext/components` needs can be imported from here.
 from siftline.encode.embedder import Embedder
 from siftline.encode.embedders import Embedders
 from siftline.feed.operation import Operation
+from siftline.match.inputs import as_tensor
 from siftline.match.query import Query
 from siftline.process.documents import DocumentProcessor, Progress
 from siftline.process.handlers import Handler, Request, Response
@@ -34,4 +35,5 @@ __all__ = [
     "Searcher",
     "Tensor",
     "TensorType",
+    "as_tensor",
 ]

@@ -12,6 +12,7 @@ from typing import Any
 from siftline.errors import PackageError, Place, UsageError
 from siftline.process.components import Part
 from siftline.process.faults import user_code, wrong_return
+from siftline.respond.render import value_json
 from siftline.schema.read_chains import BINDING
 
 JSON_TYPE = "application/json;charset=utf-8"
@@ -63,8 +64,8 @@ class Response:
 
     @staticmethod
     def json(value: Any, status: int = 200) -> Response:
-        """A JSON body."""
-        return Response(json.dumps(value, ensure_ascii=False), status, JSON_TYPE)
+        """A JSON body; tensors in their short form, numpy numbers as plain ones."""
+        return Response(json.dumps(value_json(value), ensure_ascii=False), status, JSON_TYPE)
 
     @property
     def content(self) -> bytes:
