@@ -7,9 +7,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from siftline.application import Application
 from siftline.errors import SiftlineError, UnavailableError, UsageError
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from siftline.serve.pool import Pool
 
 log = logging.getLogger(__name__)
+
+Made = TypeVar("Made")
 
 
 class _Lease:
@@ -59,6 +60,8 @@ class Host:
         self._changed = threading.Condition()
         self._swapping = threading.Lock()
         self._closed = False
+        self._making = threading.RLock()
+        self._made: dict[str, Any] = {}
 
     @property
     def ready(self) -> bool:
@@ -95,42 +98,56 @@ class Host:
         if last:
             lease.application.close()
 
-    @cached_property
+    @property
     def metrics(self) -> Metrics:
         """What is counted, for every port."""
         from siftline.serve.metrics import Metrics
 
-        return Metrics(self)
+        return self._once("metrics", lambda: Metrics(self))
 
-    @cached_property
+    @property
     def pool(self) -> Pool:
         """The threads that answer queries."""
         from siftline.serve.pool import Pool
 
-        return Pool(self.options.limits.threads, self.options.limits.waiting)
+        limits = self.options.limits
+        return self._once("pool", lambda: Pool(limits.threads, limits.waiting))
 
-    @cached_property
+    @property
     def deployments(self) -> Deployments:
         """The packages that were deployed, and deploying another one; UsageError without data."""
         from siftline.serve.deployment import Deployments
         from siftline.serve.sessions import Sessions
 
-        if self.data is None:
+        data = self.data
+        if data is None:
             raise UsageError("packages can be deployed only where a data folder is given")
-        return Deployments(self, Sessions(self.data))
+        return self._once("deployments", lambda: Deployments(self, Sessions(data)))
+
+    @deployments.setter
+    def deployments(self, deployments: Deployments) -> None:
+        self._made["deployments"] = deployments
 
     def intake_statistics(self) -> Mapping[str, float]:
         """Numbers of the feed queue; empty before anything was fed."""
-        if "intake" not in self.__dict__:
+        if "intake" not in self._made:
             return {}
         return asdict(self.intake.statistics())
 
-    @cached_property
+    @property
     def intake(self) -> Intake:
         """The queue of operations on documents, shared by every connection."""
         from siftline.intake import Intake
 
-        return Intake(self.use)
+        return self._once("intake", lambda: Intake(self.use))
+
+    def _once(self, name: str, make: Callable[[], Made]) -> Made:
+        """What `make` makes the first time; threads that ask meanwhile wait for it."""
+        with self._making:
+            if name not in self._made:
+                self._made[name] = make()
+            made: Made = self._made[name]
+            return made
 
     def swap(
         self,
@@ -174,10 +191,10 @@ class Host:
 
     def close(self) -> None:
         """Finish what the intake accepted, wait for every user (at most `grace`), then close."""
-        if "pool" in self.__dict__:
+        if "pool" in self._made:
             self.pool.close()
         with self._swapping:
-            if "intake" in self.__dict__:
+            if "intake" in self._made:
                 try:
                     self.intake.close()
                 except SiftlineError as error:
@@ -190,5 +207,5 @@ class Host:
                         lambda: lease.users == 0, timeout=self.options.limits.grace
                     )
             self._retire(lease, None)
-        if "deployments" in self.__dict__:
+        if "deployments" in self._made:
             self.deployments.sessions.close()

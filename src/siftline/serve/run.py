@@ -52,7 +52,8 @@ def serve(package: Path | None, options: Options, listening: Listening) -> None:
             for port in (options.port, options.config_port)
         ]
         limits = replace(options.limits, connections=_connections(options.limits.connections))
-        options = replace(options, limits=limits)
+        port, config_port = (bound.getsockname()[1] for bound in sockets)
+        options = replace(options, limits=limits, port=port, config_port=config_port)
         access_log = AccessLog(options.access_log) if options.access_log else None
         if access_log is not None:
             stack.callback(access_log.close)
