@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from siftline.errors import UsageError
-from siftline.train.data import Batches, DataType, TrainingSet, read_training_set
+from siftline.train.data import Batches, DataType, Steps, TrainingSet, read_training_set
 
 
 def written(path: Path, *rows: Mapping[str, Any]) -> Path:
@@ -125,12 +125,16 @@ def test_epochs_differ_and_a_seed_repeats_one(tmp_path: Path) -> None:
     assert first == again != other
 
 
-def test_processes_share_a_batch_between_them(tmp_path: Path) -> None:
-    whole = Batches(sets(tmp_path), 4, 2, seed=5)
-    parts = [Batches(sets(tmp_path), 2, 2, seed=5, rank=r, ranks=2) for r in range(2)]
-    assert len(whole) == len(parts[0]) == len(parts[1])
-    for all_, one, two in zip(whole, *parts, strict=True):
-        assert set(all_) == set(one) | set(two) and not set(one) & set(two)
+def test_a_training_can_begin_anywhere(tmp_path: Path) -> None:
+    found = sets(tmp_path)
+
+    def steps() -> Steps:
+        return Steps(30, lambda number: Batches(found, 4, 2, seed=number))
+
+    whole = list(steps())
+    assert len(whole) == 30 and whole[0] != whole[12]
+    assert {x.query for b in whole[12:24] for x in b} <= {x.query for s in found for x in s.rows}
+    assert [steps()[i] for i in range(17, 30)] == whole[17:]
 
 
 def test_too_few_lists_for_a_batch(tmp_path: Path) -> None:

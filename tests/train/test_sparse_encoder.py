@@ -47,8 +47,8 @@ def texts() -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     backbone().save_pretrained(tmp_path)
-    (tmp_path / "vocab.txt").write_text("\n".join(WORDS))
-    BertTokenizerFast(vocab_file=str(tmp_path / "vocab.txt")).save_pretrained(tmp_path)
+    vocabulary = {word: number for number, word in enumerate(WORDS)}
+    BertTokenizerFast(vocab=vocabulary).save_pretrained(tmp_path)
     return tmp_path
 
 

@@ -184,8 +184,7 @@ def _swap(order: list[int], swaps: int, randomness: random.Random) -> None:
 class Batches(Sequence[tuple[RankingList, ...]]):
     """The batches of one epoch: each from one set, sets in proportion to their lists.
 
-    size: lists a batch; what does not fill one is dropped. rank and ranks: which process of how
-    many; batch i of every process comes from the same set, and no list goes to two processes.
+    size: lists a batch, of all processes together; what does not fill one is dropped.
     """
 
     def __init__(
@@ -196,22 +195,19 @@ class Batches(Sequence[tuple[RankingList, ...]]):
         *,
         seed: int = 0,
         swaps: int = 0,
-        rank: int = 0,
-        ranks: int = 1,
     ) -> None:
         randomness = random.Random(seed)
-        whole = size * ranks
         self._batches: list[tuple[RankingList, ...]] = []
         found = 0
         for one in sets:
             lists = [x for row in one.rows for x in row.lists(samples, swaps, randomness)]
             found += len(lists)
             randomness.shuffle(lists)
-            for start in range(0, len(lists) - whole + 1, whole):
-                self._batches.append(tuple(lists[start + rank : start + whole : ranks]))
+            for start in range(0, len(lists) - size + 1, size):
+                self._batches.append(tuple(lists[start : start + size]))
         if not self._batches:
             raise UsageError(
-                f"{found} lists do not fill a batch of {whole}: lower the batch size or "
+                f"{found} lists do not fill a batch of {size}: lower the batch size or "
                 f"sample_num_one_query ({samples})"
             )
         randomness.shuffle(self._batches)
@@ -221,3 +217,29 @@ class Batches(Sequence[tuple[RankingList, ...]]):
 
     def __getitem__(self, position: Any) -> Any:
         return self._batches[position]
+
+
+class Steps(Sequence[tuple[RankingList, ...]]):
+    """The batches of a whole training in order, epoch after epoch, each epoch in its own order.
+
+    epoch: makes the batches of an epoch from its number. Position i is the same batch at every
+    run, so that a training goes on behind any step as if it had never stopped.
+    """
+
+    def __init__(self, count: int, epoch: Callable[[int], Batches]) -> None:
+        self._count = count
+        self._make = epoch
+        self._number = 0
+        self._epoch = epoch(0)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, position: Any) -> Any:
+        if not 0 <= position < self._count:
+            raise IndexError(position)
+        # all epochs have as many batches, as each drops what does not fill one
+        number, within = divmod(position, len(self._epoch))
+        if number != self._number:
+            self._number, self._epoch = number, self._make(number)
+        return self._epoch[within]

@@ -1,0 +1,189 @@
+"""One stage from its recipe to `final_model/`: what is trained, where it goes on, what it leaves.
+
+OUT/checkpoint-1000/ …   weights, optimizer and random states: a killed run goes on from the last
+OUT/final_model/         the trained encoder
+OUT/training_config.json, training_losses.png, training_log.json
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from siftline.encode.idf import IdfTable
+from siftline.errors import MissingExtraError, UsageError
+from siftline.train.data import Batches, Steps, TrainingSet, read_training_set
+from siftline.train.objective import process, processes
+from siftline.train.recipe import Recipe, TeacherSpec
+from siftline.train.student import IDF_FILE, Student, open_student
+from siftline.train.teachers import Ensemble, Teacher
+from siftline.train.trainer import Measure, SparseTrainer
+
+CONFIG = "training_config.json"
+LOG = "training_log.json"
+PLOT = "training_losses.png"
+FINAL = "final_model"
+
+#: Opens the teacher of a recipe.
+OpenTeacher = Callable[[TeacherSpec], Teacher]
+#: Finds the folder of a model: a path, or a name of the catalogue.
+FindModel = Callable[[str], Path]
+
+
+def train(
+    recipe: Recipe,
+    *,
+    find_model: FindModel,
+    open_teacher: OpenTeacher,
+    measure: Measure | None = None,
+    callbacks: Sequence[Any] = (),
+) -> Path:
+    """Train a stage; the folder `final_model`.
+
+    A run that was stopped goes on from its last checkpoint and ends with the weights it would have
+    had. UsageError, before the first step, for what does not fit, and for an output folder that
+    another recipe has written to; ModelError where the loss is no number.
+    """
+    out = Path(recipe.output_dir)
+    sets = _training_sets(recipe)
+    from transformers import set_seed
+
+    arguments = _arguments(recipe)
+    set_seed(arguments.seed)
+    student = _student(recipe, find_model)
+    ensemble = _ensemble(recipe, sets, open_teacher)
+    _claim(out, recipe)
+    batch = arguments.per_device_train_batch_size * processes()
+
+    def epoch(number: int) -> Batches:
+        return Batches(
+            sets,
+            batch,
+            recipe.sample_num_one_query,
+            seed=arguments.seed + number,
+            swaps=recipe.swap_times,
+        )
+
+    accumulated = arguments.gradient_accumulation_steps
+    if arguments.max_steps <= 0:
+        arguments.max_steps = int(len(epoch(0)) * arguments.num_train_epochs) // accumulated
+    steps = Steps(arguments.max_steps * accumulated, epoch)
+    trainer = SparseTrainer(
+        student, recipe, steps, arguments, ensemble=ensemble, measure=measure, callbacks=callbacks
+    )
+    trainer.train(resume_from_checkpoint=_last_checkpoint(out))
+    if process() == 0:
+        student.save(out / FINAL)
+        _report(out, trainer.state.log_history)
+    return out / FINAL
+
+
+def _training_sets(recipe: Recipe) -> list[TrainingSet]:
+    paths = [Path(name) for name in recipe.train_file]
+    for name in recipe.train_file_dir:
+        folder = Path(name)
+        if not folder.is_dir():
+            raise UsageError(f"there is no folder of training data '{folder}'")
+        paths += sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    return [
+        read_training_set(path, recipe.data_type, first_rank=recipe.first_rank_thresh)
+        for path in paths
+    ]
+
+
+def _arguments(recipe: Recipe) -> Any:
+    from transformers import TrainingArguments
+
+    settings: dict[str, Any] = {
+        "report_to": "none",
+        "logging_steps": 50,
+        "remove_unused_columns": False,
+        "save_only_model": False,
+        "dataloader_pin_memory": False,
+        "ddp_find_unused_parameters": False,
+        "weight_decay": 0.01,
+        "disable_tqdm": True,
+        **recipe.arguments,
+    }
+    names = {f.name for f in fields(TrainingArguments)}
+    if "activation_checkpointing" in names and "gradient_checkpointing" in settings:
+        settings["activation_checkpointing"] = settings.pop("gradient_checkpointing")
+    for name in ("learning_rate", "weight_decay", "max_grad_norm", "num_train_epochs"):
+        if isinstance(settings.get(name), str):
+            settings[name] = float(settings[name])
+    try:
+        return TrainingArguments(output_dir=recipe.output_dir, **settings)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"the training arguments do not fit: {error}") from None
+
+
+def _student(recipe: Recipe, find_model: FindModel) -> Student:
+    folder = find_model(recipe.model_name_or_path)
+    table = None
+    if recipe.inf_free and recipe.idf_path is not None and recipe.idf_form == "score":
+        table = IdfTable.from_file(Path(recipe.idf_path))
+    elif recipe.inf_free and recipe.idf_form == "score" and (folder / IDF_FILE).is_file():
+        table = IdfTable.from_file(folder / IDF_FILE)
+    return open_student(
+        folder,
+        idf=table,
+        train_idf=recipe.idf_requires_grad,
+        inference_free=recipe.inf_free,
+        tokenizer=find_model(recipe.tokenizer_name) if recipe.tokenizer_name else None,
+        activation="l0" if recipe.use_l0 else "log1p",
+        prune_ratio=recipe.prune_ratio,
+    )
+
+
+def _ensemble(
+    recipe: Recipe, sets: Sequence[TrainingSet], open_teacher: OpenTeacher
+) -> Ensemble | None:
+    if set(recipe.loss_types) <= {"infonce"}:
+        return None
+    if recipe.teachers:
+        teachers = [open_teacher(spec) for spec in recipe.teachers]
+        return Ensemble(teachers, [spec.weight for spec in recipe.teachers], recipe.score_scale)
+    for one in sets:
+        if any(row.scores is None for row in one.rows):
+            raise UsageError(
+                f"'{one.name}' has rows without scores and the recipe has no teachers: "
+                f"{', '.join(recipe.loss_types)} needs one or the other"
+            )
+    if recipe.use_in_batch_negatives:
+        raise UsageError(
+            "scores in the data are of a query's own documents: in-batch distillation "
+            "needs teachers"
+        )
+    return None
+
+
+def _claim(out: Path, recipe: Recipe) -> None:
+    """Mark the output folder as this recipe's; UsageError if it is another's."""
+    text = json.dumps(asdict(recipe), indent=1, default=str)
+    file = out / CONFIG
+    if file.is_file() and json.loads(file.read_text("utf-8")) != json.loads(text):
+        raise UsageError(
+            f"'{out}' holds a run of another recipe (see {file}): choose another output_dir, or "
+            "remove the folder"
+        )
+    if process() == 0:
+        out.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+
+
+def _last_checkpoint(out: Path) -> str | None:
+    """The newest whole checkpoint: its state is written last."""
+    found = [p for p in out.glob("checkpoint-*") if (p / "trainer_state.json").is_file()]
+    return str(max(found, key=lambda p: int(p.name.split("-")[1]))) if found else None
+
+
+def _report(out: Path, history: list[dict[str, float]]) -> None:
+    (out / LOG).write_text(json.dumps(history, indent=1), encoding="utf-8")
+    try:
+        from siftline.train.plot import draw_losses
+    except ImportError:
+        raise MissingExtraError("the plot of the losses", "plot") from None
+    draw_losses(history, out / PLOT)

@@ -1,0 +1,128 @@
+"""What is trained: an encoder of documents and the query side that goes with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from siftline.encode.idf import IdfTable
+from siftline.errors import ModelError, UsageError
+from siftline.train.sparse_encoder import IdfQueries, SparseEncoder
+
+IDF_FILE = "idf.json"
+
+
+class Student(nn.Module):
+    """documents: encodes documents. queries: inference-free ones; None encodes them as documents.
+
+    tokenizer: of transformers, for both.
+    """
+
+    def __init__(
+        self, documents: SparseEncoder, queries: IdfQueries | None, tokenizer: Any
+    ) -> None:
+        super().__init__()
+        self.documents = documents
+        self.queries = queries
+        self.tokenizer = tokenizer
+
+    def forward(
+        self, query: Mapping[str, Tensor], document: Mapping[str, Tensor], size: int
+    ) -> tuple[Tensor, Tensor]:
+        """Queries `(B, V)` and documents `(B, G, V)`; G = size of them lie together for a query."""
+        documents = self.documents(**document).unflatten(0, (-1, size))
+        queries = self.documents if self.queries is None else self.queries
+        return queries(**query), documents
+
+    def activation_checkpointing_enable(self, **options: Any) -> None:
+        """Compute activations again in the backward pass, for less memory."""
+        model = self.documents.model
+        name = "activation_checkpointing_enable"
+        enable = getattr(model, name, None) or model.gradient_checkpointing_enable
+        enable(**options)
+
+    gradient_checkpointing_enable = activation_checkpointing_enable
+
+    def save(self, folder: Path) -> None:
+        """A transformers folder with the tokenizer and, for inference-free queries, `idf.json`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.documents.save(folder)
+        self.tokenizer.save_pretrained(str(folder))
+        if self.queries is not None:
+            weights = self.queries.weights.detach().tolist()
+            tokens = self.tokenizer.convert_ids_to_tokens(range(len(self.tokenizer)))
+            table = dict(zip(tokens, weights[: len(tokens)], strict=True))
+            text = json.dumps(table, ensure_ascii=False)
+            (folder / IDF_FILE).write_text(text, encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Take the weights of a folder that `save` wrote."""
+        from safetensors.torch import load_file
+
+        state = load_file(str(folder / "model.safetensors"))
+        with self.documents.whole() as model:
+            unknown = model.load_state_dict(state, strict=False).unexpected_keys
+            model.tie_weights()
+        if unknown:
+            raise ModelError(f"'{folder}' holds another model: it has {unknown[0]}")
+        if self.queries is not None:
+            table = IdfTable.from_file(folder / IDF_FILE)
+            with torch.no_grad():
+                self.queries.weights.copy_(idf_weights(table, self.tokenizer, len(self)))
+
+    def __len__(self) -> int:
+        return self.documents.vocabulary
+
+
+def idf_weights(table: IdfTable, tokenizer: Any, size: int, *, least: float = 0.5) -> Tensor:
+    """The table's weights `(size,)` by token id.
+
+    UsageError where it has fewer than `least` of the tokenizer's tokens: it was made with another.
+    """
+    tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    known = sum(token in table.weights for token in tokens)
+    if known < least * len(tokens):
+        raise UsageError(
+            f"the IDF table has {known} of the tokenizer's {len(tokens)} tokens: it was made with "
+            "another tokenizer; make one with siftline idf build"
+        )
+    weights = torch.full((size,), table.unknown)
+    weights[: len(tokens)] = torch.tensor([table.weights.get(t, table.unknown) for t in tokens])
+    return weights
+
+
+def open_student(
+    folder: Path | str,
+    *,
+    idf: IdfTable | None,
+    train_idf: bool = False,
+    inference_free: bool = True,
+    tokenizer: Path | str | None = None,
+    **options: Any,
+) -> Student:
+    """The student that begins as the backbone in `folder`; options as for SparseEncoder.
+
+    idf: weights of query tokens; None counts every token as 1.
+    """
+    from transformers import AutoTokenizer
+
+    encoder = SparseEncoder.open(folder, **options)
+    words = AutoTokenizer.from_pretrained(str(tokenizer or folder))
+    if len(words) > encoder.vocabulary:
+        raise UsageError(
+            f"the tokenizer '{tokenizer}' has {len(words)} tokens, the backbone's vocabulary only "
+            f"{encoder.vocabulary}"
+        )
+    if not inference_free:
+        return Student(encoder, None, words)
+    if idf is None:
+        weights = torch.ones(encoder.vocabulary)
+    else:
+        weights = idf_weights(idf, words, encoder.vocabulary)
+    queries = IdfQueries(weights, words.all_special_ids, trained=train_idf)
+    return Student(encoder, queries, words)
