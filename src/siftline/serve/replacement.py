@@ -14,6 +14,7 @@ from siftline.index.layout import Layout
 from siftline.schema.changes import Changes, compare
 from siftline.schema.overrides import read_overrides
 from siftline.schema.package import Package
+from siftline.serve.sessions import OPENING, STORE
 from siftline.serve.warm import warm
 
 
@@ -22,22 +23,27 @@ class Replacement:
 
     `finish` hands the indexes over, `abandon` lets go of everything; until then the current
     application and its data are as they were. Schemas that both have share an index; new ones get
-    theirs in `finish`. today: for the validity of overrides.
+    theirs in `finish`. today: for the validity of overrides. query_cache: as Application.open.
     """
 
     def __init__(
-        self, package: Package, data: Path, current: Application | None, today: date
+        self,
+        package: Package,
+        data: Path,
+        current: Application | None,
+        today: date,
+        query_cache: int | None = None,
     ) -> None:
         self._current = current
         self._data = data
-        self._scratch = TemporaryDirectory(prefix="opening-", dir=data / ".siftline")
+        self._scratch = TemporaryDirectory(prefix=OPENING, dir=data / STORE)
         self._opened: list[Index] = []
         try:
             overrides = read_overrides(package.folder, today)
             layouts = {n: Layout.of(s, package.settings) for n, s in package.schemas.items()}
             indexes = {name: self._index(package, name) for name in package.schemas}
             self._layouts = layouts
-            self.application = Application(package, data, indexes=indexes)
+            self.application = Application(package, data, query_cache=query_cache, indexes=indexes)
         except BaseException:
             self._close_scratch()
             raise
@@ -150,10 +156,10 @@ class _Handover:
                 self._rebuilt[name] = old.rebuilt(layout, forgotten)
         for index in self._rebuilt.values():
             index.publish()
-        for name, fields in changes.forgotten.items():
-            self._index(name).forget(fields)
         for name in changes.stale:
             self._index(name).mark_stale()
+        for name, fields in changes.forgotten.items():
+            self._index(name).forget(fields)
 
     def _index(self, name: str) -> Index:
         return self._rebuilt.get(name) or self._fresh.get(name) or self._old[name]

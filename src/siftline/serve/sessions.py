@@ -23,7 +23,10 @@ Status = Literal["new", "prepared", "active", "deactivated"]
 
 #: seconds that a session which was never activated is kept
 LIFETIME = 3600
-_INCOMING = "incoming"
+#: the folder of the deployments below the data folder
+STORE = ".siftline"
+#: what files being received, and folders of packages being opened, begin with
+_INCOMING, OPENING = "incoming-", "opening-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Sessions:
 
     def __init__(self, data: Path) -> None:
         self.data = data
-        self.folder = data / ".siftline"
+        self.folder = data / STORE
         self._file = self.folder / "sessions.json"
         try:
             (self.folder / "sessions").mkdir(parents=True, exist_ok=True)
@@ -65,8 +68,10 @@ class Sessions:
         self._state: dict[str, Any] = {"last": 0, "active": 0, "digest": None}
         self._state |= _read_json(self._file) or {}
         self._sessions = self._found()
-        for path in self.folder.glob(f"{_INCOMING}-*"):
+        for path in self.folder.glob(f"{_INCOMING}*"):
             path.unlink(missing_ok=True)
+        for path in self.folder.glob(f"{OPENING}*"):
+            shutil.rmtree(path, ignore_errors=True)
         self.clean()
 
     def close(self) -> None:
@@ -97,7 +102,7 @@ class Sessions:
 
     def incoming(self) -> Path:
         """A new file for what is being received; the caller removes it."""
-        return self.folder / f"{_INCOMING}-{os.urandom(8).hex()}"
+        return self.folder / f"{_INCOMING}{os.urandom(8).hex()}"
 
     def create(self, name: str, fill: Callable[[Path], Path | None]) -> Session:
         """A new session; `fill` makes the folder it is given, or says where the package lies.
