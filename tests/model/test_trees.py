@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siftline.errors import ModelError, UsageError
@@ -250,7 +250,8 @@ def test_a_binary_model_cut_short_is_named(tmp_path: Path, kept: int) -> None:
         read_forest(path)
 
 
-@given(at=st.integers(0, 2000), byte=st.integers(0, 255))
+@given(at=st.integers(0, 2615), byte=st.integers(0, 255))
+@settings(max_examples=200)
 def test_a_changed_byte_never_does_worse_than_a_model_error(at: int, byte: int) -> None:
     from siftline.model.trees.ubjson import parse_ubjson
     from siftline.model.trees.xgboost_ubj import read_xgboost_ubj
@@ -259,6 +260,31 @@ def test_a_changed_byte_never_does_worse_than_a_model_error(at: int, byte: int) 
     data[at % len(data)] = byte
     try:
         forest = read_xgboost_ubj(parse_ubjson(bytes(data)))
+    except ModelError:
+        return
+    assert forest.evaluate(np.zeros((1, len(forest.features)))).shape == (1,)
+
+
+WRONG = [None, 5, -1, "x", [], {}, [1], [[1]], {"a": 1}, True, float("inf"), 10**12]
+
+
+@pytest.mark.parametrize("name", ["lightgbm_pandas", "lightgbm_codes", "xgboost_dump"])
+@given(data=st.data())
+def test_a_changed_value_never_does_worse_than_a_model_error(
+    name: str, data: st.DataObject
+) -> None:
+    dump = json.loads((GOLDEN / f"{name}.json").read_text())
+    inside: Any = dump
+    while True:
+        keys = sorted(inside) if isinstance(inside, dict) else list(range(len(inside)))
+        key = data.draw(st.sampled_from(keys))
+        below = inside[key]
+        if not (isinstance(below, (dict, list)) and below and data.draw(st.integers(0, 9))):
+            break
+        inside = below
+    inside[key] = data.draw(st.sampled_from(WRONG))
+    try:
+        forest = read_xgboost_json(dump) if name == "xgboost_dump" else read_lightgbm(dump)
     except ModelError:
         return
     assert forest.evaluate(np.zeros((1, len(forest.features)))).shape == (1,)

@@ -112,9 +112,13 @@ def _pandas_categories(dump: Mapping[str, Any], names: Sequence[str]) -> dict[st
     known = dump.get("pandas_categorical") or []
     if not known:
         return {}
-    infos = dump.get("feature_infos", {})
-    declared = [name for name in names if (infos.get(name) or {}).get("values")]
-    tested = [name for name in names if name in _tested(dump, names)]
+    if not isinstance(known, list) or not all(isinstance(each, list) for each in known):
+        raise ModelError("'pandas_categorical' is a list of lists")
+    infos = dump.get("feature_infos")
+    infos = infos if isinstance(infos, Mapping) else {}
+    declared = [n for n in names if isinstance(infos.get(n), Mapping) and infos[n].get("values")]
+    compared = _compared(dump, names)
+    tested = [name for name in names if name in compared]
     for features in (declared, tested):
         if len(features) == len(known):
             return dict(zip(features, map(list, known), strict=True))
@@ -124,16 +128,16 @@ def _pandas_categories(dump: Mapping[str, Any], names: Sequence[str]) -> dict[st
     )
 
 
-def _tested(dump: Mapping[str, Any], names: Sequence[str]) -> set[str]:
-    """Features that a node tests for categories."""
+def _compared(dump: Mapping[str, Any], names: Sequence[str]) -> set[str]:
+    """Features that a node compares with categories."""
     found: set[str] = set()
-    waiting: list[Any] = [tree.get("tree_structure") for tree in dump["tree_info"]]
+    waiting: list[Any] = list(dump["tree_info"])
     while waiting:
         node = waiting.pop()
         if not isinstance(node, Mapping):
             continue
         index = node.get("split_feature")
-        if node.get("decision_type") == "==" and isinstance(index, int) and index < len(names):
+        if node.get("decision_type") == "==" and isinstance(index, int) and 0 <= index < len(names):
             found.add(names[index])
-        waiting += [node.get("left_child"), node.get("right_child")]
+        waiting += [node.get(key) for key in ("tree_structure", "left_child", "right_child")]
     return found

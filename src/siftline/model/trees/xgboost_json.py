@@ -38,7 +38,10 @@ def _read(
 ) -> Leaf | tuple[Split, Mapping[str, Any], Mapping[str, Any]]:
     if "leaf" in node:
         return Leaf(number(node, "leaf"))
-    children = {field(_object(child), "nodeid"): child for child in node.get("children", ())}
+    listed = node.get("children", [])
+    if not isinstance(listed, list):
+        raise ModelError(f"the children of node {field(node, 'nodeid')} are no list")
+    children = {field(_object(child), "nodeid"): child for child in listed}
     feature = field(node, "split")
     if isinstance(node.get("split_condition"), list):
         raise ModelError(f"categorical splits, as on '{feature}', are not supported in a JSON dump")

@@ -29,11 +29,11 @@ def read_xgboost_ubj(model: object, names: Sequence[str] | None = None) -> Fores
         raise ModelError(f"the booster '{booster['name']}' is not supported, only gbtree")
     parameters = _inner(learner, "learner_model_param")
     for key in ("num_class", "num_target"):
-        if int(float(parameters.get(key, 0))) > 1:
+        if _count(parameters, key, 0) > 1:
             raise ModelError(
                 f"a model with {key} {parameters[key]} is not supported: it has no single sum"
             )
-    trees = [_Tree(tree) for tree in _inner(booster, "model").get("trees", ())]
+    trees = [_Tree(tree) for tree in _list(_inner(booster, "model"), "trees")]
     named = _names(trees, names, learner, parameters)
     grower = Grower()
     for tree in trees:
@@ -49,31 +49,59 @@ def _inner(holder: object, key: str) -> Mapping[str, Any]:
     return found
 
 
+def _list(holder: Mapping[str, Any], key: str) -> list[Any]:
+    """The list of a key, whatever array the file has it in; empty where there is none."""
+    found = holder.get(key, [])
+    if not isinstance(found, (list, np.ndarray)):
+        raise ModelError(f"'{key}' of an XGBoost model is no list")
+    return list(found)
+
+
+def _numbers(tree: Mapping[str, Any], key: str) -> np.ndarray:
+    try:
+        with np.errstate(invalid="ignore"):
+            array = np.asarray(tree.get(key, ()), np.float64)
+    except (TypeError, ValueError):
+        raise ModelError(f"'{key}' of an XGBoost tree is no list of numbers") from None
+    if not np.all(np.isfinite(array)):
+        raise ModelError(f"'{key}' of an XGBoost tree has a number that is not finite")
+    return array
+
+
+def _whole(numbers: np.ndarray) -> np.ndarray:
+    """Numbers as indexes; one that is too large for any stays too large."""
+    return np.asarray(np.clip(numbers, -1, 1 << 40), np.int64)
+
+
+def _count(parameters: Mapping[str, Any], key: str, default: int) -> int:
+    """A number that the file has as text."""
+    try:
+        return int(float(parameters.get(key, default)))
+    except (TypeError, ValueError, OverflowError):
+        raise ModelError(f"'{key}' is {parameters[key]!r}, expected a number") from None
+
+
 class _Tree:
     """One tree's arrays; a leaf's value stands among the conditions."""
 
     def __init__(self, tree: object) -> None:
         if not isinstance(tree, Mapping):
             raise ModelError("a tree of an XGBoost model is an object")
-        if np.any(np.asarray(tree.get("split_type", ()))) or len(tree.get("categories", ())):
+        if np.any(_numbers(tree, "split_type")) or _list(tree, "categories"):
             raise ModelError("categorical splits are not supported: encode them as numbers")
-        arrays = [np.asarray(tree.get(key, ())) for key in _ARRAYS]
-        self.count = len(arrays[0])
+        arrays = [_numbers(tree, key) for key in _ARRAYS]
+        self.count = arrays[0].size
         if not self.count or any(array.shape != (self.count,) for array in arrays):
             raise ModelError("the arrays of an XGBoost tree have different lengths")
-        if any(array.dtype.kind not in "iufb" for array in arrays):
-            raise ModelError("the arrays of an XGBoost tree must be numbers")
-        self.left, self.right, self.feature = (array.astype(np.int64) for array in arrays[:3])
-        self.condition = arrays[3].astype(np.float64)
+        self.left, self.right, self.feature = (_whole(array) for array in arrays[:3])
+        self.condition = arrays[3]
         self.default_left = arrays[4].astype(np.bool_)
-        self.names: Sequence[str] = ()
+        self.names: Sequence[str] | _Numbered = ()
         inner = self.left >= 0
         if np.any(self.left >= self.count) or np.any(self.right >= self.count):
             raise ModelError("a node of an XGBoost tree has a child that does not exist")
         if np.any(self.right[inner] < 0) or np.any(self.feature[inner] < 0):
             raise ModelError("a split of an XGBoost tree lacks a child or a feature")
-        if not np.all(np.isfinite(self.condition)):
-            raise ModelError("a condition of an XGBoost tree is not finite")
         self.last_feature = int(self.feature[inner].max()) if np.any(inner) else -1
 
     def read(self, node: int) -> Leaf | tuple[Split, int, int]:
@@ -88,21 +116,29 @@ class _Tree:
         return split, int(self.left[node]), int(self.right[node])
 
 
+class _Numbered:
+    """XGBoost's own names of features, f0, f1, …, however high a damaged file counts."""
+
+    def __getitem__(self, index: int) -> str:
+        return f"f{index}"
+
+
 def _names(
     trees: Sequence[_Tree],
     given: Sequence[str] | None,
     learner: Mapping[str, Any],
     parameters: Mapping[str, Any],
-) -> Sequence[str]:
+) -> Sequence[str] | _Numbered:
     """A name for each feature that a tree may test."""
     used = max((tree.last_feature for tree in trees), default=-1) + 1
-    held = [str(name) for name in learner.get("feature_names", ())]
+    held = [str(name) for name in _list(learner, "feature_names")]
     if given is None:
-        names = held or [f"f{index}" for index in range(used)]
-        if len(names) < used:
-            raise ModelError(f"the model names {len(names)} features and tests {used}")
-        return names
-    allowed = {used, int(float(parameters.get("num_feature", used)))}
+        if not held:
+            return _Numbered()
+        if len(held) < used:
+            raise ModelError(f"the model names {len(held)} features and tests {used}")
+        return held
+    allowed = {used, _count(parameters, "num_feature", used)}
     if len(given) not in allowed:
         wanted = " or ".join(map(str, sorted(allowed)))
         raise ModelError(f"the -features.txt names {len(given)} features, the model has {wanted}")
