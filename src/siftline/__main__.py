@@ -272,6 +272,9 @@ def serve(
         Path | None,
         typer.Option(metavar="PEM", help="Ask clients for a certificate that this one signed."),
     ] = None,
+    no_query_cache: Annotated[
+        bool, typer.Option("--no-query-cache", help="Encode every query, also one asked before.")
+    ] = False,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Queries answered at once (default: cores).")
     ] = None,
@@ -313,6 +316,7 @@ def serve(
         access_log=access_log,
         allow_components=allow_components,
         data=data,
+        query_cache=0 if no_query_cache else None,
         limits=limits,
     )
     serve_package(package, options)

@@ -175,7 +175,9 @@ class Deployments:
         with _noted() as log, _inside(session.folder), self._current() as current:
             package = read_package(session.folder, session.name)
             self._check_components(session.folder, package)
-            replacement = Replacement(package, self.sessions.data, current, today)
+            replacement = Replacement(
+                package, self.sessions.data, current, today, self.host.options.query_cache
+            )
         for level, text in replacement.changes.notes():
             log.append(_entry(level, text))
         if current is not None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from siftline.errors import SiftlineError
@@ -103,6 +103,7 @@ class _Inside(Collector):
         stored = GaugeMetricFamily("siftline_store_bytes", "Bytes on disk.", labels=["schema"])
         try:
             with self._host.use() as application:
+                encodings = application.query_cache.statistics()
                 for name, engine in application.engines.items():
                     facts = engine.index.statistics()
                     documents.add_metric([name], facts.documents)
@@ -111,6 +112,15 @@ class _Inside(Collector):
             return  # nothing is deployed: there is nothing to count
         yield documents
         yield stored
+        found = CounterMetricFamily(
+            "siftline_query_encodings", "Query encodings asked for, by outcome.", labels=["outcome"]
+        )
+        found.add_metric(["hit"], encodings.hits)
+        found.add_metric(["miss"], encodings.misses)
+        yield found
+        yield _gauge(
+            "siftline_query_encodings_bytes", "Bytes of kept query encodings.", encodings.bytes
+        )
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

@@ -40,7 +40,8 @@ class Options:
     files, for TLS on both ports. client_ca: PEM file; clients must show a certificate that it
     signed. access_log: file of JSON lines, `-` is standard error. allow_components: whether a
     package with Python components may be deployed over HTTP. data: folder for the index and the
-    deployed packages.
+    deployed packages. query_cache: bytes for the encodings of earlier queries, 0 for none, None as
+    the package says.
     """
 
     host: str = "127.0.0.1"
@@ -53,6 +54,7 @@ class Options:
     access_log: str | None = None
     allow_components: bool = False
     data: Path | None = None
+    query_cache: int | None = None
     limits: Limits = field(default_factory=Limits)
 
     @property

@@ -64,7 +64,7 @@ def open_host(package: Path | None, options: Options) -> Host:
     folder = package if is_package(package) else None
     sessions = Sessions(data)
     try:
-        opened = _open(folder, data, sessions)
+        opened = _open(folder, data, sessions, options.query_cache)
     except BaseException:
         sessions.close()
         raise
@@ -77,23 +77,30 @@ def open_host(package: Path | None, options: Options) -> Host:
     return host
 
 
-def _open(folder: Path | None, data: Path, sessions: Sessions) -> _Opened | None:
+def _open(
+    folder: Path | None, data: Path, sessions: Sessions, query_cache: int | None
+) -> _Opened | None:
     """The folder's package if it is new or has changed, else what was deployed last."""
     active = sessions.active
     digest = folder_digest(folder, data) if folder is not None else None
     if folder is not None and (active is None or digest != sessions.digest):
-        return _open_folder(folder, data, sessions, digest)
+        application = Application.open(folder, data, query_cache=query_cache)
+        return _begun(application, folder, sessions, digest)
     if active is None:
         return None
     if folder is not None and active.folder != folder.absolute():
         log.warning("session %d, deployed since, is served instead of %s", active.id, folder)
-    application = Application(read_package(active.folder, active.name), data)
+    package = read_package(active.folder, active.name)
+    application = Application(package, data, query_cache=query_cache)
     _warm(application)
     return _Opened(application, active)
 
 
-def _open_folder(folder: Path, data: Path, sessions: Sessions, digest: str | None) -> _Opened:
-    application = Application.open(folder, data)
+def _begun(
+    application: Application, folder: Path, sessions: Sessions, digest: str | None
+) -> _Opened:
+    """The folder's application as a new session."""
+    data = application.data
     _warm(application)
     try:
         if sessions.active is not None:
