@@ -12,13 +12,16 @@ SPLIT   ?= test
 RESULTS ?= build/quality
 PROFILES ?= bm25 sparse sparse-idf dense hybrid dense-colbert dense-colbert-cross sparse-colbert-cross
 
+# The BEIR folder of the E5 experiment.
+E5_DATA ?= $(DATA)/miracl_sw_partial
+
 PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz check format quality bench clean
+.PHONY: help setup demo test fuzz check format quality bench report-e5 clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' Makefile
 
 setup: $(VENV)/dev.stamp ## the environment of the developer, in .venv
 
@@ -51,6 +54,9 @@ quality: $(VENV)/dev.stamp ## rank the collections in DATA and write docs/qualit
 
 bench: $(VENV)/dev.stamp ## the speed measurements
 	$(BIN)/python -m bench $(ARGS)
+
+report-e5: $(VENV)/dev.stamp ## the E5 experiment through the server on E5_DATA, docs/e5.md
+	$(BIN)/python -m bench.e5 --data $(E5_DATA) $(ARGS)
 
 clean: ## remove the environment and what was built
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache

@@ -44,38 +44,31 @@ def plot_latency(series: Mapping[str, Sequence[Point]], path: str | Path, title:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for i, (name, points) in enumerate(series.items()):
-        _draw(axes, name, [point for point in points if point.rate > 0], f"C{i}", len(series) > 1)
+        _draw(axes, name, [point for point in points if point.rate > 0], f"C{i}")
+    axes.plot([], [], "o-", color="0.4", label="average")
+    axes.plot([], [], "o--", color="0.4", alpha=0.5, markersize=4, label="95 %")
     axes.margins(x=0.08)
     axes.set_xlim(left=0)
-    # Room above for the legend.
-    axes.set_ylim(0, 1.3 * max(max(p.average, p.p95) for points in series.values() for p in points))
+    most = max(max(point.average, point.p95) for points in series.values() for point in points)
+    axes.set_ylim(0, 1.1 * most)
     axes.set_xlabel("queries a second (at the points: clients)")
     axes.set_ylabel("response time, milliseconds")
     if title:
         axes.set_title(title)
     axes.grid(color="0.92")
     axes.set_axisbelow(True)
-    axes.legend(frameon=False, loc="upper left")
+    figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=9)
     try:
         figure.savefig(Path(path), dpi=150)
     except ValueError as error:
         raise UsageError(f"cannot draw into '{path}': {error}") from None
 
 
-def _draw(axes: Any, name: str, points: list[Point], color: str, several: bool) -> None:
+def _draw(axes: Any, name: str, points: list[Point], color: str) -> None:
     rates = [point.rate for point in points]
-    averages = [point.average for point in points]
-    label = f"{name}, average" if several else "average"
-    axes.plot(rates, averages, "o-", color=color, label=label)
-    axes.plot(
-        rates,
-        [point.p95 for point in points],
-        "o--",
-        color=color,
-        alpha=0.5,
-        markersize=4,
-        label=f"{name}, 95 %" if several else "95 %",
-    )
+    label = {"label": name} if name else {}
+    axes.plot(rates, [point.average for point in points], "o-", color=color, **label)
+    axes.plot(rates, [point.p95 for point in points], "o--", color=color, alpha=0.5, markersize=4)
     for point in points:
         axes.annotate(
             f"{point.clients}",
