@@ -169,6 +169,8 @@ def test_no_path_leads_out_of_the_package(
     answer = server.config.get(f"{base}/{path}")
     assert answer.status_code == 404, answer.text
     assert "link" not in server.config.get(f"{base}?recursive=true").text
+    copied = server.config.post(f"{TENANT}/session?from={INSTANCE}").json()["content"]
+    assert server.config.get(f"{copied}{path}").status_code == 404
 
 
 @pytest.mark.parametrize("path", ["../x", "..%2fx", "a/..%2f..%2fx", "%2fx", "a%0ab", "a%5cb"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from siftline.schema.read import read_package
 from siftline.serve.archive import unpack
 from siftline.serve.host import Host
 from siftline.serve.replacement import Replacement
-from siftline.serve.sessions import Session, Sessions
+from siftline.serve.sessions import Session, Sessions, copy_package
 
 COMPONENTS = "ext/components"
 
@@ -75,7 +74,7 @@ class Deployments:
             active = self.active()
 
             def fill(folder: Path) -> None:
-                shutil.copytree(active.folder, folder, symlinks=False, ignore=_hidden)
+                copy_package(active.folder, folder, self.sessions.data)
 
             return self.sessions.create(active.name, fill)
 
@@ -209,10 +208,6 @@ _NOBODY = Session(0, Path())
 def _placed(package: Package, own: Path) -> Path:
     """Where a package lies that is served already; one made in Python is written to `own`."""
     return package.folder if package.folder is not None else package.save(own)
-
-
-def _hidden(folder: str, names: list[str]) -> list[str]:
-    return [name for name in names if name.startswith(".")]
 
 
 def _lift(folder: Path) -> None:

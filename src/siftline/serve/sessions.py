@@ -208,6 +208,29 @@ class Sessions:
         self._state |= changes
 
 
+def copy_package(folder: Path, target: Path, data: Path, *, models: bool = True) -> None:
+    """Copy a package's files: no hidden ones, no index, nothing that a link leads out to.
+
+    data: the folder of the index, which may lie in the package. models: whether to copy `models/`.
+    """
+    root, index = folder.resolve(), data.resolve()
+    own = root.is_relative_to(index)
+
+    def left_out(at: str, names: list[str]) -> list[str]:
+        def is_foreign(name: str) -> bool:
+            path = (Path(at) / name).resolve()
+            return not path.is_relative_to(root) or (not own and path.is_relative_to(index))
+
+        top = Path(at) == folder
+        return [
+            name
+            for name in names
+            if name.startswith(".") or (top and name == "models" and not models) or is_foreign(name)
+        ]
+
+    shutil.copytree(folder, target, ignore=left_out)
+
+
 def _read_json(path: Path) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_bytes())

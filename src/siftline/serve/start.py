@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from siftline.schema.read import read_package
 from siftline.serve.deployment import Deployments
 from siftline.serve.host import Host
 from siftline.serve.options import Options
-from siftline.serve.sessions import Session, Sessions
+from siftline.serve.sessions import Session, Sessions, copy_package
 from siftline.serve.warm import warm
 
 log = logging.getLogger(__name__)
@@ -117,19 +116,7 @@ def _begun(
 
 def _outlined(folder: Path, own: Path, data: Path) -> Path:
     """The folder itself, to serve from; what it says today is kept, its models are not."""
-    own_data = data.resolve()
-
-    def left_out(at: str, names: list[str]) -> list[str]:
-        top = Path(at) == folder
-        return [
-            name
-            for name in names
-            if name.startswith(".")
-            or (top and name == "models")
-            or (Path(at) / name).resolve().is_relative_to(own_data)
-        ]
-
-    shutil.copytree(folder, own, ignore=left_out, dirs_exist_ok=True)
+    copy_package(folder, own, data, models=False)
     return folder
 
 
