@@ -149,7 +149,9 @@ def remove(
     from siftline.application import Application
 
     with Application.open(package, data) as application:
-        application.remove(*ids, schema=schema)
+        report = application.remove(*ids, schema=schema)
+    if report.errors:
+        raise report.errors[0]
     typer.echo(f"removed {len(ids)}", err=True)
 
 

@@ -182,6 +182,15 @@ class Application:
             if isinstance(documents, (str, Path))
             else operations_from(documents, *where)
         )
+        return self._feed(engine, operations, progress)
+
+    def _feed(
+        self,
+        engine: Engine,
+        operations: Iterable[Operation | SiftlineError],
+        progress: Callable[[FeedReport], None] | None = None,
+    ) -> FeedReport:
+        """Feed operations of one engine, through the document chain where there is one."""
         if not self.chains.documents:
             return engine.feed(operations, progress)
         report = feed_batches(operations, self.apply, progress)
@@ -245,12 +254,17 @@ class Application:
         return self.engine(DocumentId.parse(full).type).get(full)
 
     def remove(self, *ids: str, schema: str | None = None) -> FeedReport:
-        """Remove documents; one that is not there counts as removed."""
+        """Remove documents; one that is not there counts as removed.
+
+        Removals that the document chain refuses are in the report's errors.
+        """
         parsed = [DocumentId.parse(self.full_id(id_, schema)) for id_ in ids]
         report = FeedReport()
         for name in dict.fromkeys(identity.type for identity in parsed):
             removals = [Operation("remove", i) for i in parsed if i.type == name]
-            report.removed += self.engine(name).feed(removals).removed
+            fed = self._feed(self.engine(name), removals)
+            report.removed += fed.removed
+            report.errors += fed.errors
         return report
 
     def visit(

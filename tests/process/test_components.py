@@ -287,6 +287,22 @@ def test_components_are_closed_with_their_application(tmp_path: Path) -> None:
     assert closed == ["B", "A"]
 
 
+def test_a_close_that_raises_keeps_nothing_open(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    code = """
+        from siftline.process import Searcher
+        class A(Searcher):
+            def search(self, query, execution): return execution.search(query)
+            def close(self): raise OSError("stuck")
+    """
+    folder = write(tmp_path / "app", search_chain("work.A"), work=code)
+    for _ in range(2):
+        siftline.open(folder).close()
+    assert "closing component 'work.A': OSError: stuck" in caplog.text
+    assert not [name for name in sys.modules if name.startswith(PREFIX)]
+
+
 def test_a_package_without_files_has_no_code(tmp_path: Path) -> None:
     import dataclasses
 

@@ -150,6 +150,18 @@ def test_updates_and_removes_pass_the_chain_too(tmp_path: Path) -> None:
         assert report.removed == 1 and app.get("a") is None
 
 
+def test_a_processor_may_refuse_removals(tmp_path: Path) -> None:
+    code = """
+        from siftline.process import Progress
+        def keep(operation):
+            return Progress.FAILED.with_reason("kept") if operation.kind == "remove" else None
+    """
+    with siftline.open(write(tmp_path / "app", document_chain("work.keep"), work=code)) as app:
+        app.feed(NOTES)
+        (error,) = app.remove("a").errors
+        assert "kept" in str(error) and app.get("a") is not None
+
+
 # the chain itself
 
 

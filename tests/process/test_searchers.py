@@ -82,6 +82,12 @@ CODE = """
     def another(query, execution):
         return execution.search(execution.request(query="moon"))
 
+    def tardy(query, execution):
+        result = execution.search(query)
+        import time
+        time.sleep(0.11)
+        return result
+
     def page(query, execution):
         return execution.search(query.with_hits(1, offset=1))
 """
@@ -232,6 +238,13 @@ def test_another_query_is_late_with_the_first(opened: Any) -> None:
     late = Deadline(0, clock=iter([-1.0, 1.0]).__next__)
     with pytest.raises(DeadlineError, match="matching"):
         app.search(replace(app.request(query="sun"), deadline=late))
+
+
+def test_a_chain_that_is_late_behind_the_engine_is_named(opened: Any) -> None:
+    app = opened("tardy")
+    with pytest.raises(DeadlineError, match="search chain 'default' was not done within"):
+        app.query(query="sun", timeout="100ms")
+    assert len(app.query(query="sun", timeout="20s")) == 2
 
 
 def test_chains_by_name(opened: Any) -> None:

@@ -15,8 +15,8 @@ class Outcome:
     """What became of one operation.
 
     unchanged: a put equal to what was stored. missing: an update of a document that does not
-    exist. ignored: the content cluster's selection does not want the document. failed: `error`
-    says why, and nothing was changed.
+    exist. ignored: the content cluster's selection does not want the document, or a document
+    processor dropped it. failed: `error` says why, and nothing was changed.
     """
 
     kind: OutcomeKind

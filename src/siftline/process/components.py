@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -14,6 +15,8 @@ from siftline.process.inject import Provided, arguments
 from siftline.process.modules import ComponentModules
 from siftline.schema.chains import COMPONENTS, ConfigValue
 from siftline.schema.nearest import nearest
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +131,19 @@ class Components:
         return Part(id_, getattr(made, kind.method), made)
 
     def close(self) -> None:
-        """Call `close` of every component, newest first, then forget the modules."""
+        """Call `close` of every component, newest first, then forget the modules.
+
+        One that raises is in the log; the others are closed all the same.
+        """
         for part in reversed(self._made):
             close = getattr(part.target, "close", None)
-            if not inspect.isfunction(part.target) and callable(close):
+            if inspect.isfunction(part.target) or not callable(close):
+                continue
+            try:
                 close()
+            # the package's own code runs here
+            except (Exception, SystemExit) as error:  # noqa: BLE001
+                log.error("closing component '%s': %s", part.id, described(error))
         self._made.clear()
         if self._modules is not None:
             self._modules.close()

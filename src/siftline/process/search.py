@@ -118,10 +118,13 @@ class SearchChain:
         """The chain's answer, unfilled hits among it.
 
         ComponentError: a searcher raises or returns no Result; what QueryError and the like mean
-        stays as it is.
+        stays as it is. DeadlineError where the searchers were not done in the query's time.
         """
         end = source if self._ends else self._nothing
-        return Execution(_Run(self.parts, end, make, query.deadline)).search(query)
+        result = Execution(_Run(self.parts, end, make, query.deadline)).search(query)
+        if self.parts:
+            query.deadline.check(f"search chain '{self.id}'")
+        return result
 
     def _nothing(self, query: Query) -> Result:
         message = f"search chain '{self.id}' has no source; let it inherit from 'vespa'"
