@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
+
+from siftline.serve.openapi_schemas import SCHEMAS
 
 Json = dict[str, Any]
 
@@ -20,10 +23,24 @@ _INSTANCE = (
 _TIMEOUT: Json = {"type": "string", "pattern": r"^\d+(\.\d+)?(ks|s|ms)?$", "example": "5s"}
 
 
-@cache
-def document(*, config: bool = False) -> Json:
-    """The description of one port: the container's, or the config port's."""
-    groups = (_state(), _deploy()) if config else (_state(), _search(), _documents(), _models())
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a package calls its document types, rankings and models; empty where unknown."""
+
+    types: tuple[str, ...] = ()
+    rankings: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+
+
+@lru_cache(maxsize=4)
+def document(names: Names | None = None, *, config: bool = False) -> Json:
+    """The description of one port: the container's for a package, or the config port's."""
+    named = names or Names()
+    groups = (
+        (_state(), _deploy())
+        if config
+        else (_state(), _search(named), _documents(named), _models(named))
+    )
     paths: Json = {}
     for group in groups:
         paths.update(group)
@@ -36,77 +53,11 @@ def document(*, config: bool = False) -> Json:
         },
         "paths": paths,
         "components": {
-            "schemas": _SCHEMAS,
+            "schemas": SCHEMAS,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{}, {"token": []}],
     }
-
-
-_SCHEMAS: Json = {
-    "Error": {
-        "type": "object",
-        "required": ["error-code", "message"],
-        "properties": {"error-code": _TEXT, "message": _TEXT},
-    },
-    "DocumentReply": {
-        "type": "object",
-        "required": ["pathId"],
-        "properties": {"pathId": _TEXT, "id": _TEXT, "message": _TEXT, "fields": _OBJECT},
-    },
-    "Operation": {
-        "type": "object",
-        "required": ["fields"],
-        "properties": {"fields": _OBJECT, "condition": _TEXT, "create": _FLAG},
-    },
-    "Hit": {
-        "type": "object",
-        "required": ["id", "relevance"],
-        "properties": {
-            "id": _TEXT,
-            "relevance": {"type": ["number", "string"]},
-            "source": _TEXT,
-            "fields": _OBJECT,
-        },
-    },
-    "SearchError": {
-        "type": "object",
-        "required": ["code", "summary", "message"],
-        "properties": {
-            "code": {"type": "integer"},
-            "summary": _TEXT,
-            "source": _TEXT,
-            "message": _TEXT,
-            "transient": _FLAG,
-        },
-    },
-    "Result": {
-        "type": "object",
-        "required": ["root"],
-        "properties": {
-            "root": {
-                "type": "object",
-                "required": ["id", "relevance", "fields"],
-                "properties": {
-                    "id": _TEXT,
-                    "relevance": {"type": "number"},
-                    "fields": _OBJECT,
-                    "coverage": _OBJECT,
-                    "errors": {
-                        "type": "array",
-                        "items": {"$ref": "#/components/schemas/SearchError"},
-                    },
-                    "children": {
-                        "type": "array",
-                        "items": {"$ref": "#/components/schemas/Hit"},
-                    },
-                },
-            },
-            "timing": _OBJECT,
-            "trace": _OBJECT,
-        },
-    },
-}
 
 
 def _ref(name: str) -> Json:
@@ -114,8 +65,15 @@ def _ref(name: str) -> Json:
 
 
 def _answer(text: str, schema: Json | None = None, *types: str) -> Json:
-    kinds = types or ("application/json",)
-    return {"description": text, "content": {kind: {"schema": schema or {}} for kind in kinds}}
+    """A response; more content types than JSON's have no schema."""
+    first, *others = types or ("application/json",)
+    content: Json = {first: {"schema": schema or {}}, **{kind: {} for kind in others}}
+    return {"description": text, "content": content}
+
+
+def _failure(name: str, *types: str) -> Json:
+    """What is wrong, in the words of a group of paths, or what never came to that group."""
+    return _answer("What is wrong.", {"anyOf": [_ref(name), _ref("Error")]}, *types)
 
 
 def _parameters(where: str, named: Mapping[str, Json]) -> list[Json]:
@@ -171,18 +129,22 @@ def _state() -> Json:
     return paths
 
 
-def _search() -> Json:
+def _one_of(names: tuple[str, ...]) -> Json:
+    return {"type": "string", "enum": list(names)} if names else _TEXT
+
+
+def _search(names: Names) -> Json:
     types = ("application/json", "application/cbor", "text/event-stream")
     query: Json = {
-        "yql": {"type": "string", "example": "select * from sources * where userQuery()"},
+        "yql": {"type": "string", "example": "select * from sources * where true"},
         "query": _TEXT,
         "type": {"enum": ["weakAnd", "any", "all", "phrase", "web", "yql"]},
-        "ranking": _TEXT,
+        "ranking": _one_of(names.rankings),
         "hits": {"type": "integer", "minimum": 0, "maximum": 400, "default": 10},
         "offset": {"type": "integer", "minimum": 0, "maximum": 1000, "default": 0},
         "timeout": _TIMEOUT,
         "queryProfile": _TEXT,
-        "restrict": _TEXT,
+        "restrict": _one_of(names.types),
         "summary": _TEXT,
         "language": _TEXT,
         "trace.level": {"type": "integer", "minimum": 0},
@@ -192,8 +154,7 @@ def _search() -> Json:
             "enum": ["short", "long", "short-value", "long-value", "hex", "hex-value"]
         },
     }
-    found, wrong = _answer("Hits.", _ref("Result"), *types), _answer("", _ref("Result"), *types)
-    wrong["description"] = "Errors, and no hits."
+    found, wrong = _answer("Hits.", _ref("Result"), *types), _failure("Result", *types)
     body = {
         "application/json": {"schema": {"type": "object", "properties": query}},
         "application/x-www-form-urlencoded": {"schema": {"type": "object", "properties": query}},
@@ -205,10 +166,9 @@ def _search() -> Json:
     return {"/search/": methods}
 
 
-def _documents() -> Json:
-    reply, wrong = _answer("Done.", _ref("DocumentReply")), _answer("", _ref("DocumentReply"))
-    wrong["description"] = "What is wrong."
-    identity: Json = {"namespace": _TEXT, "document-type": _TEXT}
+def _documents(names: Names) -> Json:
+    reply, wrong = _answer("Done.", _ref("DocumentReply")), _failure("DocumentReply")
+    identity: Json = {"namespace": _TEXT, "document-type": _one_of(names.types)}
     write: Json = {
         "condition": _TEXT,
         "create": _FLAG,
@@ -247,10 +207,10 @@ def _documents() -> Json:
     return paths
 
 
-def _models() -> Json:
+def _models(names: Names) -> Json:
     base = "/model-evaluation/v1"
     found, wrong = _answer("Found.", _OBJECT), _answer("What is wrong.", _OBJECT)
-    model: Json = {"model": _TEXT}
+    model: Json = {"model": _one_of(names.models)}
     function: Json = {**model, "function": _TEXT}
     forms: Json = {"format.tensors": {"enum": ["short", "long", "short-value", "long-value"]}}
     result = _answer("A tensor.")

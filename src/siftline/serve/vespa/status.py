@@ -14,7 +14,7 @@ from siftline.errors import SiftlineError
 from siftline.serve.answers import error_response, json_response
 from siftline.serve.host import Host
 from siftline.serve.metrics import CONTENT_TYPE
-from siftline.serve.openapi import document
+from siftline.serve.openapi import Names, document
 
 WAITING = "no application package is deployed; deploy one to the config port"
 
@@ -137,7 +137,17 @@ class Status:
 
     async def openapi(self, request: Request) -> Response:
         """`/openapi.json`: the interface of this port, described."""
-        return json_response(document(config=self._config))
+        return json_response(document(self._names(), config=self._config))
+
+    def _names(self) -> Names:
+        """What the package calls its parts; nothing where none is deployed."""
+        try:
+            with self._host.use() as application:
+                schemas = application.package.schemas
+                rankings = {n: None for s in schemas.values() for n in s.rank_profiles}
+                return Names(tuple(schemas), tuple(rankings), tuple(application.models))
+        except SiftlineError:
+            return Names()
 
 
 #: Vespa's names of what answers, by which `vespa visit` finds the document API, and where it does.

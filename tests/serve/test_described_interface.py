@@ -1,0 +1,55 @@
+"""Every path answers as `/openapi.json` says, whatever is sent to it; never with a 500."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.specs.openapi.checks import (
+    response_schema_conformance,
+    status_code_conformance,
+)
+from serving import fed_package, host_of
+from starlette.types import ASGIApp
+
+from siftline.serve.app import config_app, container_app
+from siftline.serve.host import Host
+
+few = settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@schemathesis.serializer("application/zip", "application/x-gzip")
+def as_it_is(context: Any, value: Any) -> Any:
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+def nothing_broke(context: Any, response: Any, case: Any) -> None:
+    """A timeout of a millisecond may be over (504); what breaks is 500."""
+    assert response.status_code != 500, response.text
+
+
+CHECKS = [nothing_broke, response_schema_conformance, status_code_conformance]
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    with host_of(fed_package(tmp_path_factory.mktemp("described") / "fruit")) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("make", [container_app, config_app])
+def test_every_path_answers_as_described(host: Host, make: Callable[[Host], ASGIApp]) -> None:
+    described = schemathesis.openapi.from_asgi("/openapi.json", make(host))
+    operations = [result.ok() for result in described.get_all_operations()]  # type: ignore[union-attr]
+    assert len(operations) > 10
+    for operation in operations:
+
+        @few
+        @given(operation.as_strategy())
+        def answers(case: Any) -> None:
+            case.call_and_validate(checks=CHECKS)
+
+        answers()
