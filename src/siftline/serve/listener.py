@@ -57,7 +57,7 @@ class Listener(Server):
     knowing, and port 0 would not say which one it became.
     """
 
-    def __init__(self, app: Any, bound: socket.socket, options: Options) -> None:
+    def __init__(self, app: Any, bound: socket.socket, options: Options, connections: int) -> None:
         limits = options.limits
         self._bound = bound
         self.url = _url(options, bound)
@@ -69,7 +69,7 @@ class Listener(Server):
             interface=Interfaces.ASGINL,
             websockets=False,
             backlog=BACKLOG,
-            backpressure=limits.connections,
+            backpressure=connections,
             http1_settings=_http1(limits),
             http2_settings=_http2(),
             log_enabled=False,

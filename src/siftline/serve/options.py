@@ -13,16 +13,15 @@ MB = 1 << 20
 class Limits:
     """What one client may ask of the server.
 
-    body, decompressed: bytes of a request body as sent and after gzip (413 beyond). package: bytes
-    of an application package (config port). threads: queries answered at once. waiting: queries
-    that may wait for a thread (503 beyond). connections: open connections of one port. idle:
-    seconds until a connection that sends no request, or half of its headers, is closed. body_pause:
-    seconds between two parts of a request body (408 beyond). grace: seconds that a shutdown waits
-    for what was accepted.
+    body: bytes of a request body, as sent and after unpacking (413 beyond). package: the same on
+    the config port. threads: queries answered at once. waiting: queries that may wait for a thread
+    (503 beyond). connections: open connections of the container's port. idle: seconds until a
+    connection over which nothing goes, or half of a request's headers, is closed. body_pause:
+    seconds within which a body has to begin; each KB gives it one more (408 beyond). grace: seconds
+    that a shutdown waits for what was accepted.
     """
 
     body: int = 100 * MB
-    decompressed: int = 400 * MB
     package: int = 2048 * MB
     threads: int = field(default_factory=lambda: os.cpu_count() or 1)
     waiting: int = 1024

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Open connections of the config port.
+CONFIG_CONNECTIONS = 512
+
 #: Called with the container's address, the config address and the name of the package, if any.
 Listening = Callable[[str, str, str | None], None]
 
@@ -59,9 +62,14 @@ def serve(package: Path | None, options: Options, listening: Listening) -> None:
             stack.callback(access_log.close)
         host = open_host(package, options)
         try:
+            container, config = sockets
             listeners = [
-                listener.Listener(make(host, access_log), bound, options)
-                for make, bound in zip((app.container_app, app.config_app), sockets, strict=True)
+                listener.Listener(
+                    app.container_app(host, access_log), container, options, limits.connections
+                ),
+                listener.Listener(
+                    app.config_app(host, access_log), config, options, CONFIG_CONNECTIONS
+                ),
             ]
             uvloop.run(_serve(host, listeners, listening))
         finally:
@@ -116,18 +124,19 @@ def _signals(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> Iterato
 
 
 def _connections(wanted: int) -> int:
-    """How many connections a port may have: as wanted, or what the limit on open files allows.
+    """How many connections the container's port may have: as wanted, or as open files allow.
 
-    Raises the process's limit on open files as far as it may go; keeps some for the index.
+    Raises the process's limit on open files as far as it may go; keeps some for the config port
+    and for the index.
     """
-    reserve = 1024
+    reserve = CONFIG_CONNECTIONS + 1024
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    files = 2 * wanted + reserve
+    files = wanted + reserve
     if hard != resource.RLIM_INFINITY:
         files = min(files, hard)
     if soft != resource.RLIM_INFINITY and soft < files:
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
-    allowed = max(64, (files - reserve) // 2)
+    allowed = max(64, files - reserve)
     if allowed < wanted:
-        log.info("the limit on open files allows %d connections for each port", allowed)
+        log.warning("the limit on open files (%d) allows %d connections", hard, allowed)
     return min(wanted, allowed)
