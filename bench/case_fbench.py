@@ -24,7 +24,7 @@ from siftline.load.run import run_load
 TURNS = 5
 SECONDS = 3
 #: Clients, and milliseconds the server waits before it answers.
-LOADS = ((1, 5), (8, 5), (32, 10), (8, 0))
+LOADS = ((1, 10), (8, 10), (32, 20), (8, 0))
 
 
 def run() -> Iterator[Measurement]:

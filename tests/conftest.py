@@ -1,6 +1,7 @@
 """Shared settings of the test suite."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pytest
 from hypothesis import settings
 
 from siftline.model.fetch import fetch
+
+# What is measured in `bench` is tested too, however pytest was started.
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 settings.register_profile("default", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=50, deadline=None, derandomize=True)

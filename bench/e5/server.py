@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import importlib.util
 import json
 import os
 import shutil
@@ -89,11 +90,9 @@ def feed(port: int, material: Material, work: Path) -> dict[str, Any]:
 
 def vespa_client() -> str | None:
     """The Vespa command line, on the path or in the package vespacli."""
-    try:
-        import vespacli
-    except ImportError:
+    if importlib.util.find_spec("vespacli") is None:
         return shutil.which("vespa")
-    return str(vespacli.get_binary_path())
+    return str(importlib.import_module("vespacli").get_binary_path())
 
 
 def _vespa_feed(client: str, port: int, material: Material, work: Path) -> dict[str, Any]:
