@@ -7,7 +7,8 @@ ways: "each for itself" calls the model with all its threads from every caller; 
 drift: how far, in millionths of a cosine, the mean vector of a query in one batch with the others
     lies from the query's own by itself; the furthest
 notes: ways alternate, each for 0.4 seconds at a time; the median rate of nine rounds, and the 50th
-    and 95th percentile over all of a way's calls
+    and 95th percentile over all of a way's calls; "of work" is per second of processor time, which
+    does not depend on what else the machine does
 """
 
 from __future__ import annotations
@@ -94,21 +95,25 @@ def _compare(
 ) -> Iterator[Measurement]:
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     rates: dict[str, list[float]] = {way: [] for way in ways}
+    worked: dict[str, list[float]] = {way: [] for way in ways}
     with ThreadPoolExecutor(threads) as pool:
         for ask in ways.values():
             list(pool.map(ask, rows * threads))
         for _ in range(ROUNDS):
             for way, ask in ways.items():
-                started = time.perf_counter()
+                started, working = time.perf_counter(), time.process_time()
                 until = started + SECONDS
                 calls = [pool.submit(_ask, ask, rows, until) for _ in range(threads)]
                 taken = [second for call in calls for second in call.result()]
                 rates[way].append(len(taken) / (time.perf_counter() - started))
+                worked[way].append(len(taken) / (time.process_time() - working))
                 seconds[way] += taken
     for way, taken in seconds.items():
         name = f"{label}, {threads:2} threads, {way}"
         low, high = np.percentile(taken, [50, 95]) * 1000
         yield Measurement(name, float(np.median(rates[way])), "queries/s")
+        work = float(np.median(worked[way]))
+        yield Measurement(f"{name}, of work", work, "queries/processor s")
         yield Measurement(f"{name}, 50%", float(low), "ms")
         yield Measurement(f"{name}, 95%", float(high), "ms")
 
