@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from siftline.errors import (
@@ -33,7 +34,7 @@ from siftline.serve.deployment import (
 from siftline.serve.host import Host
 from siftline.serve.sessions import Session
 from siftline.serve.vespa.deploy_content import content, list_content, write_content
-from siftline.serve.vespa.deploy_upload import receive_package
+from siftline.serve.vespa.deploy_upload import receive_file, receive_package
 
 _TENANTS = "/application/v2/tenant"
 _TENANT = f"{_TENANTS}/{{tenant}}"
@@ -306,7 +307,7 @@ class _Api:
         path = request.path_params.get("path", "")
         found = content(session.folder, path, self._host.data)
         if found.is_file() and request.query_params.get("return") != "status":
-            return Response(found.read_bytes(), media_type="application/octet-stream")
+            return FileResponse(found, media_type="application/octet-stream")
         return json_response(
             list_content(
                 session,
@@ -324,13 +325,18 @@ class _Api:
             return await self.read(request)
         id_ = _number(request)
         path = request.path_params["path"]
-        data = await request.body() if request.method == "PUT" else None
         allowed = self._host.options.allow_components
-        await self._do(
-            lambda d: d.edit(
+
+        def edit(data: Path | None) -> Callable[[Deployments], Session]:
+            return lambda deployments: deployments.edit(
                 id_, lambda folder: write_content(folder, path, data, components=allowed)
             )
-        )
+
+        if request.method == "DELETE":
+            await self._do(edit(None))
+        else:
+            async with receive_file(request, self._host) as data:
+                await self._do(edit(data))
         prepared = f"/application/v2/tenant/default/session/{id_}/prepared"
         return json_response({"prepared": _url(request, prepared)})
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from siftline.errors import PackageError, UnknownNameError, UsageError
-from siftline.serve.archive import member_parts
+from siftline.serve.archive import ArchiveLimits, member_parts
 from siftline.serve.deployment import COMPONENTS, ComponentsRefusedError
 from siftline.serve.sessions import Session
 
@@ -69,14 +71,19 @@ def list_content(
         if not status:
             listed.append(address)
             continue
-        digest = "" if item.is_dir() else hashlib.md5(item.read_bytes()).hexdigest()
+        digest = "" if item.is_dir() else _md5(item)
         state = "new" if session.status == "new" else "unchanged"
         listed.append({"path": address, "status": state, "md5": digest})
     return listed
 
 
-def write_content(folder: Path, path: str, data: bytes | None, *, components: bool) -> None:
-    """Write a file, make a folder (a path that ends with a slash), or remove either (None).
+def _md5(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
+
+
+def write_content(folder: Path, path: str, data: Path | None, *, components: bool) -> None:
+    """Move a file there, make a folder (a path that ends with a slash), or remove either (None).
 
     components: whether Python code may be written.
     """
@@ -97,12 +104,15 @@ def write_content(folder: Path, path: str, data: bytes | None, *, components: bo
             target.unlink()
         return
     _check_names(folder, parts)
+    most = ArchiveLimits().file
+    if data.stat().st_size > most:
+        raise UsageError(f"'{inside}' has more than the {most} bytes that a file may have")
     try:
         if path.endswith("/"):
             target.mkdir(parents=True, exist_ok=True)
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
+            os.replace(data, target)
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
         raise UsageError(f"'{inside}' is a file where a folder is needed, or the reverse") from None
 

@@ -40,13 +40,20 @@ async def receive_package(request: Request, host: Host) -> AsyncIterator[Path]:
     if kind not in CONTENT_TYPES:
         known = " or ".join(("application/zip", "application/x-gzip"))
         raise HTTPException(400, f"Unsupported Content-Type '{kind}': use {known}")
+    async with receive_file(request, host) as path:
+        if path.stat().st_size == 0:
+            raise PackageError("the request has no body: send the package as zip or gzip'd tar")
+        yield path
+
+
+@asynccontextmanager
+async def receive_file(request: Request, host: Host) -> AsyncIterator[Path]:
+    """The body in a file that is gone afterwards, unless it was moved; FullError: no space."""
     deployments = await run_in_threadpool(lambda: host.deployments)
     path = deployments.sessions.incoming()
     try:
         with open(path, "xb") as file:
-            size = await _write(request, file)
-        if size == 0:
-            raise PackageError("the request has no body: send the package as zip or gzip'd tar")
+            await _write(request, file)
         yield path
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -56,12 +63,12 @@ async def receive_package(request: Request, host: Host) -> AsyncIterator[Path]:
         path.unlink(missing_ok=True)
 
 
-async def _write(request: Request, file: IO[bytes]) -> int:
-    """Write the body; its bytes."""
-    size, waiting = 0, bytearray()
+async def _write(request: Request, file: IO[bytes]) -> None:
+    """Write the body, large parts in a thread."""
+    waiting = bytearray()
     async for part in request.stream():
         waiting += part
         if len(waiting) >= _AT_ONCE:
-            size += await run_in_threadpool(file.write, bytes(waiting))
+            await run_in_threadpool(file.write, bytes(waiting))
             waiting.clear()
-    return size + file.write(waiting)
+    file.write(waiting)
