@@ -97,6 +97,20 @@ def test_metrics_count_what_happened(both: tuple[TestClient, TestClient]) -> Non
     assert after["siftline_generation", ()] == 1
 
 
+def test_metrics_count_operations_on_documents(tmp_path: Path) -> None:
+    with host_of(fed_package(tmp_path / "fruit")) as host, clients_of(host) as (client, _):
+        path = "/document/v1/a/fruit/docid/9"
+        assert client.post(path, json={"fields": {"title": "pear"}}).status_code == 200
+        assert client.post(path, json={"fields": {"title": "pear"}}).status_code == 200
+        refused = client.delete(path, params={"condition": "fruit.title == 'plum'"})
+        assert refused.status_code == 412
+        counted = samples(client)
+        assert counted["siftline_feed_operations_total", ("put", "put")] == 1
+        assert counted["siftline_feed_operations_total", ("put", "unchanged")] == 1
+        assert counted["siftline_feed_operations_total", ("ConditionError", "remove")] == 1
+        assert counted["siftline_intake_done", ()] + counted["siftline_intake_errors", ()] == 3
+
+
 def test_metrics_as_vespa_lists_them(client: TestClient) -> None:
     answer = client.get("/state/v1/metrics").json()
     assert answer["status"] == {"code": "up"}

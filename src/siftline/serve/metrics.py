@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from siftline.errors import SiftlineError
 
 if TYPE_CHECKING:
+    from siftline.feed.outcome import Outcome
     from siftline.serve.host import Host
 
 #: Upper bounds of latencies in seconds.
@@ -64,6 +65,11 @@ class Metrics:
             registry=self.registry,
         )
         self.registry.register(_Inside(host))
+
+    def count_operation(self, kind: str, outcome: Outcome) -> None:
+        """What became of an operation on one document; an error counts under its class."""
+        error = outcome.error
+        self.feed.labels(kind, outcome.kind if error is None else type(error).__name__).inc()
 
     def text(self) -> bytes:
         """Everything in Prometheus' text format."""

@@ -52,6 +52,7 @@ async def write_document(
     if parameters.flag("dryRun"):
         return reply(raw, id_, headers=headers, **trace.members())
     outcome = await within(host.intake.submit(operation, timeout), timeout)
+    host.metrics.count_operation(operation.kind, outcome)
     if outcome.error is not None:
         return failure(raw, outcome.error, id_)
     trace.note(f"{operation.kind} of '{id_}': {outcome.kind}")
