@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from siftline.application import Application
 from siftline.serve.app import container_app
 from siftline.serve.host import Host
+from siftline.serve.options import Limits, Options
 
 SCHEMA = """
 schema music {
@@ -27,27 +28,33 @@ OTHER = "schema book { document book { field title type string { indexing: index
 SERVICES = """<services version="1.0">
   <container id="default" version="1.0"><search/><document-api>{api}</document-api></container>
   <content id="content" version="1.0">
-    <documents><document type="music" mode="index"/><document type="book" mode="index"/></documents>
+    <documents>
+      <document type="music" mode="index"{selection}/>
+      <document type="book" mode="index"/>
+    </documents>
   </content>
 </services>
 """
 IGNORING = "<ignore-undefined-fields>true</ignore-undefined-fields>"
 
 
-def write_package(folder: Path, api: str = "") -> Path:
-    """The package's files."""
+def write_package(folder: Path, api: str = "", selection: str = "") -> Path:
+    """The package's files; api: inside `<document-api>`; selection: of music, as an attribute."""
     (folder / "schemas").mkdir(parents=True)
-    (folder / "services.xml").write_text(SERVICES.format(api=api))
+    (folder / "services.xml").write_text(SERVICES.format(api=api, selection=selection))
     (folder / "schemas" / "music.sd").write_text(SCHEMA)
     (folder / "schemas" / "book.sd").write_text(OTHER)
     return folder
 
 
 @contextmanager
-def serving(folder: Path, api: str = "") -> Iterator[tuple[TestClient, Host]]:
+def serving(
+    folder: Path, api: str = "", selection: str = "", limits: Limits | None = None
+) -> Iterator[tuple[TestClient, Host]]:
     """A client of an application whose index is empty."""
-    application = Application.open(write_package(folder / "app", api), folder / "data")
-    host = Host(application)
+    package = write_package(folder / "app", api, selection)
+    application = Application.open(package, folder / "data")
+    host = Host(application, options=Options(limits=limits or Limits()))
     try:
         yield TestClient(container_app(host)), host
     finally:

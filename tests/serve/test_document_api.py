@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,33 @@ import pytest
 from document_server import IGNORING, serving
 from starlette.testclient import TestClient
 
+from siftline.errors import (
+    ComponentError,
+    DeadlineError,
+    FullError,
+    OverloadError,
+    SiftlineError,
+)
+from siftline.feed.operation import Operation
+from siftline.intake import Outcome
+from siftline.serve.options import Limits
+
 ONE = "/document/v1/ns/music/docid/1"
 ID = "id:ns:music::1"
 
 
-@pytest.fixture
-def client(tmp_path: Path) -> Iterator[TestClient]:
-    with serving(tmp_path) as (client, _):
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    with serving(tmp_path_factory.mktemp("documents")) as (client, _):
         yield client
+
+
+@pytest.fixture
+def client(shared: TestClient) -> TestClient:
+    """A client of an application without documents."""
+    emptied = shared.delete("/document/v1/", params={"selection": "true", "cluster": "content"})
+    assert emptied.status_code == 200
+    return shared
 
 
 def put(client: TestClient, path: str = ONE, query: str = "", **fields: Any) -> Any:
@@ -269,3 +289,67 @@ def test_a_large_body_is_read_aside(client: TestClient) -> None:
     tags = [f"tag {n}" for n in range(20_000)]
     assert put(client, tags=tags).status_code == 200
     assert client.get(ONE).json()["fields"]["tags"] == tags
+
+
+def test_what_the_cluster_does_not_want_is_said_to_be_ignored(tmp_path: Path) -> None:
+    with serving(tmp_path, selection=' selection="music.year &gt; 1999"') as (client, _):
+        old = put(client, year=1995)
+        assert old.status_code == 200 and old.headers["X-Vespa-Ignored-Operation"] == "true"
+        assert client.get(ONE).status_code == 404
+        new = put(client, year=2005)
+        assert new.status_code == 200 and "X-Vespa-Ignored-Operation" not in new.headers
+        assert client.get(ONE).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (OverloadError("too many"), 429, "Rejecting execution due to overload: too many"),
+        (FullError("the disk is full"), 507, "the disk is full"),
+        (DeadlineError("late"), 504, "late"),
+        (ComponentError("component 'x' raised"), 500, "component 'x' raised"),
+    ],
+)
+@pytest.mark.parametrize("accepted", [False, True])
+def test_errors_have_their_codes(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: SiftlineError,
+    status: int,
+    message: str,
+    accepted: bool,
+) -> None:
+    def submit(operation: Operation, timeout: float | None = None) -> Future[Outcome]:
+        if not accepted:
+            raise error
+        future: Future[Outcome] = Future()
+        future.set_result(Outcome.failure(error))
+        return future
+
+    with serving(tmp_path) as (client, host):
+        monkeypatch.setattr(host.intake, "submit", submit)
+        for answer in (put(client, year=1), client.delete(ONE)):
+            assert answer.status_code == status
+            assert answer.json()["message"] == message and answer.json()["pathId"] == ONE
+
+
+def test_a_write_that_takes_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float | None] = []
+
+    def submit(operation: Operation, timeout: float | None = None) -> Future[Outcome]:
+        given.append(timeout)
+        return Future()
+
+    with serving(tmp_path) as (client, host):
+        monkeypatch.setattr(host.intake, "submit", submit)
+        late = put(client, year=1, query="?timeout=20ms")
+        assert (late.status_code, late.json()["message"]) == (504, "Timeout after 20ms")
+        assert given == [0.02]
+
+
+def test_a_body_over_the_limit(tmp_path: Path) -> None:
+    with serving(tmp_path, limits=Limits(body=1000)) as (client, _):
+        assert put(client, title="x" * 500).status_code == 200
+        for body in (b"x" * 1001, gzip.compress(b" " * 2000)):
+            headers = {"content-encoding": "gzip"} if len(body) < 1000 else {}
+            assert client.post(ONE, content=body, headers=headers).status_code == 413

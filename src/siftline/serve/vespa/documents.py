@@ -16,9 +16,6 @@ from siftline.serve.vespa.document_parameters import Parameters
 from siftline.serve.vespa.document_path import DocumentPath, parse_path, unknown_path
 from siftline.serve.vespa.document_replies import failure, reply
 
-#: the order in which Vespa lists methods
-_ORDER = ("GET", "POST", "PUT", "DELETE")
-
 
 def routes(host: Host) -> list[BaseRoute]:
     """Everything below `/document/v1`, unknown paths too: their replies have their own form."""
@@ -47,17 +44,13 @@ class _Documents:
         path = parse_path(raw)
         if path is None:
             return reply(raw, status=404, message=unknown_path(raw))
-        allowed = [method for method in _ORDER if method in path.methods]
         if request.method == "OPTIONS":
-            return Response(status_code=204, headers={"Allow": ",".join(allowed)})
-        if request.method not in allowed:
-            message = (
-                f"'{request.method}' not allowed at '{raw}'. "
-                f"Allowed methods are: {', '.join(allowed)}"
-            )
-            headers = {"Allow": ", ".join(allowed)}
-            return reply(raw, status=405, headers=headers, message=message)
-        parameters = Parameters(request.query_params, raw)
+            return Response(status_code=204, headers={"Allow": ",".join(path.methods)})
+        if request.method not in path.methods:
+            allowed = ", ".join(path.methods)
+            message = f"'{request.method}' not allowed at '{raw}'. Allowed methods are: {allowed}"
+            return reply(raw, status=405, headers={"Allow": allowed}, message=message)
+        parameters = Parameters(dict(request.query_params), raw)
         if path.id is None:
             return await self._many(request, path, parameters)
         if request.method == "GET":

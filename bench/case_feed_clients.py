@@ -1,0 +1,198 @@
+"""Feeding through the real `vespa feed` and `siftline serve`, against the encoder alone.
+
+what: documents of title and text, embedded by a dense model, into an empty index
+ways: the encoder on the same texts in one call; `Application.feed` in one process; `vespa feed`
+  over h2c into a server of its own process, from the start of the command to its end
+notes: the three take turns, so that what the machine does beside meets all; medians of the rounds.
+  Loading models is not counted. Aim: `vespa feed` at 90% of the encoder or more
+
+BENCH_FEED_COLLECTION: a feed file or BEIR folder (default: made of common words).
+BENCH_FEED_DOCUMENTS: so many of it (default 600; 0: all). BENCH_FEED_MODEL: of the catalogue.
+BENCH_FEED_ROUNDS: default 3. BENCH_FEED_OPTIONS: of `vespa feed`, such as `--connections 2`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from bench.measurement import Measurement
+from siftline.application import Application
+from siftline.feed.operation import DocumentId, Operation
+from siftline.feed.reader import read_operations
+from siftline.tensor.types import TensorType
+
+COLLECTION = os.environ.get("BENCH_FEED_COLLECTION")
+DOCUMENTS = int(os.environ.get("BENCH_FEED_DOCUMENTS", "600"))
+MODEL = os.environ.get("BENCH_FEED_MODEL", "all-MiniLM-L6-v2")
+ROUNDS = int(os.environ.get("BENCH_FEED_ROUNDS", "3"))
+OPTIONS = shlex.split(os.environ.get("BENCH_FEED_OPTIONS", ""))
+
+TARGET = TensorType.parse("tensor<float>(x[384])")
+SERVICES = """<services version="1.0">
+  <container id="default" version="1.0"><search/><document-api/>
+    <component id="dense" type="hugging-face-embedder">
+      <transformer-model path="models/model.onnx"/>
+      <tokenizer-model path="models/tokenizer.json"/>
+    </component>
+  </container>
+  <content id="content" version="1.0">
+    <documents><document type="passage" mode="index"/></documents>
+  </content>
+</services>
+"""
+SCHEMA = """schema passage {
+  document passage {
+    field title type string { indexing: index | summary }
+    field text type string { indexing: index | summary }
+  }
+  field embedding type tensor<float>(x[384]) {
+    indexing: (input title || "") . " " . (input text || "") | embed dense | attribute
+  }
+}
+"""
+WORDS = (
+    "the of and to in a is that for it was on are as with his they at be this from have or by one"
+    " had not but what all were when we there can an your which their said if do will each about"
+).split()
+PORT = re.compile(r"http://127\.0\.0\.1:(\d+)")
+#: documents in front of the measurement, so that every way starts warm
+WARM = 64
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Operations to feed, and the text of each that is embedded."""
+
+    operations: Sequence[Operation]
+    texts: Sequence[str]
+
+
+def run() -> Iterator[Measurement]:
+    corpus = read_corpus()
+    rates: dict[str, list[float]] = {"encoder alone": [], "Application.feed": [], "vespa feed": []}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        package = write_package(folder / "app")
+        feed = folder / "feed.jsonl"
+        feed.write_text("".join(f"{as_json(operation)}\n" for operation in corpus.operations))
+        for number in range(ROUNDS):
+            data = folder / str(number)
+            with Application.open(package, data / "own") as application:
+                rates["encoder alone"].append(encoder_rate(application, corpus))
+                rates["Application.feed"].append(feed_rate(application, corpus))
+            with serving(package, data / "served") as url:
+                rates["vespa feed"].append(client_rate(url, feed, len(corpus.texts)))
+    middle = {way: median(found) for way, found in rates.items()}
+    yield Measurement("documents", len(corpus.texts), "documents")
+    for way, rate in middle.items():
+        yield Measurement(way, rate, "documents/s")
+    for way in ("Application.feed", "vespa feed"):
+        share = median(
+            own / raw for own, raw in zip(rates[way], rates["encoder alone"], strict=True)
+        )
+        yield Measurement(f"{way} of the encoder alone", 100 * share, "%")
+
+
+def read_corpus() -> Corpus:
+    """The collection, or one made of common words with texts of 20 to 200 of them."""
+    operations: list[Operation] = []
+    if COLLECTION is not None:
+        for operation in read_operations(COLLECTION, "passage", "bench"):
+            if not isinstance(operation, Operation):
+                raise operation
+            operations.append(operation)
+            if len(operations) == DOCUMENTS:
+                break
+    else:
+        chance = random.Random(1)
+        for number in range(DOCUMENTS):
+            text = " ".join(chance.choices(WORDS, k=chance.randint(20, 200)))
+            fields = {"title": f"passage {number}", "text": text}
+            operations.append(
+                Operation("put", DocumentId("bench", "passage", "", str(number)), fields)
+            )
+    texts = [f"{o.fields.get('title', '')} {o.fields.get('text', '')}" for o in operations]
+    return Corpus(operations, texts)
+
+
+def write_package(folder: Path) -> Path:
+    (folder / "schemas").mkdir(parents=True)
+    (folder / "ext").mkdir()
+    (folder / "services.xml").write_text(SERVICES)
+    (folder / "schemas" / "passage.sd").write_text(SCHEMA)
+    (folder / "ext" / "siftline.toml").write_text(f'[models]\n"models" = "{MODEL}"\n')
+    return folder
+
+
+def as_json(operation: Operation) -> str:
+    return json.dumps({"put": str(operation.id), "fields": dict(operation.fields)})
+
+
+def encoder_rate(application: Application, corpus: Corpus) -> float:
+    embedder = application.embedders["dense"]
+    embedder.documents(corpus.texts[:WARM], TARGET)
+    started = time.perf_counter()
+    embedder.documents(corpus.texts, TARGET)
+    return len(corpus.texts) / (time.perf_counter() - started)
+
+
+def feed_rate(application: Application, corpus: Corpus) -> float:
+    started = time.perf_counter()
+    report = application.feed(corpus.operations)
+    seconds = time.perf_counter() - started
+    if report.put != len(corpus.operations):
+        raise SystemExit(f"fed {report.put} of {len(corpus.operations)}: {report.errors[:1]}")
+    return report.put / seconds
+
+
+def client_rate(url: str, feed: Path, count: int) -> float:
+    import vespacli
+
+    command = [vespacli.get_binary_path(), "-t", url, "feed", *OPTIONS, str(feed)]
+    started = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - started
+    found = json.loads(done.stdout or "{}").get("feeder.ok.count")
+    if found != count:
+        raise SystemExit(f"vespa feed: {found} of {count}\n{done.stdout}\n{done.stderr}")
+    return count / seconds
+
+
+@contextmanager
+def serving(package: Path, data: Path) -> Iterator[str]:
+    """A server of its own process with models loaded, on a free port."""
+    command = [sys.executable, "-m", "siftline", "serve", str(package), "--data", str(data)]
+    process = subprocess.Popen(
+        [*command, "--port", "0", "--config-port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        for line in process.stdout or ():
+            if found := PORT.search(line):
+                yield found[0]
+                break
+        else:
+            raise SystemExit("siftline serve did not start")
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
