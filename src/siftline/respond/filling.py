@@ -90,10 +90,10 @@ def _fetched(hits: Sequence[Hit], sources: Mapping[str, str]) -> list[Hit]:
     ids = [one.id for one in stored]
     rows = fetch(search.schema, search.snapshot, documents, ids, sources)
     return [
-        replace(
-            hit,
-            fields={**hit.fields, **fields},
-            stored=replace(one, fetched=one.fetched.union(sources)),
+        hit.filled(
+            {**hit.fields, **fields},
+            Stored(search, one.document, one.id, one.fetched.union(sources)),
+            hit.id,
         )
         for hit, one, fields in zip(hits, stored, rows, strict=True)
     ]
@@ -134,4 +134,4 @@ def _shown(hit: Hit) -> Hit:
             fields[name] = value
     anonymous = not search.named and hit.id == stored.id
     id_ = anonymous_id(hit.id, search.cluster) if anonymous else hit.id
-    return replace(hit, id=id_, fields=fields, stored=None)
+    return hit.filled(fields, None, id_)

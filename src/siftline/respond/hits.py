@@ -46,6 +46,20 @@ class Hit:
             stored = replace(stored, fetched=stored.fetched.difference(fields))
         return replace(self, fields={**self.fields, **fields}, stored=stored)
 
+    def filled(self, fields: Mapping[str, Any], stored: Stored | None, id_: str) -> Hit:
+        """The hit with exactly these fields, this origin and this id."""
+        # the constructor takes a third of the time of `replace`, and every hit of an answer is here
+        return Hit(
+            id_,
+            self.relevance,
+            fields,
+            self.match_features,
+            self.summary_features,
+            self.scores,
+            self.source,
+            stored,
+        )
+
     def with_relevance(self, relevance: float) -> Hit:
         """The hit with another score; its place among the hits is yours to change."""
         return replace(self, relevance=relevance)
