@@ -10,6 +10,10 @@ import pytest
 from client_server import DOCUMENTS, VECTORS, Server, empty, feed_lines
 from vespa_command import Vespa
 
+from siftline.feed.operation import Operation
+from siftline.feed.reader import read_operations
+
+NFCORPUS = Path(__file__).parents[2].parent / "shared" / "data" / "nfcorpus"
 ONE = "id:doc:doc::1"
 RED = ["select * from doc where userQuery()", "query=red", "ranking=bm25"]
 
@@ -115,13 +119,30 @@ def test_feed_of_hundreds_in_flight(server: Server, vespa: Vespa) -> None:
     empty(server)
     lines = [
         json.dumps({"put": f"id:doc:doc::{n}", "fields": {"title": f"number {n}", "stars": n}})
-        for n in range(3000)
+        for n in range(1000)
     ]
     options = ["--connections", "4", "--inflight", "1000"]
     summary = json.loads(vespa.ok("feed", *options, "-", given="\n".join(lines)))
-    assert summary["feeder.ok.count"] == 3000 and summary["http.response.error.count"] == 0
+    assert summary["feeder.ok.count"] == 1000 and summary["http.response.error.count"] == 0
     found = visited(vespa, "--field-set", "doc:stars")
-    assert sorted(fields["stars"] for fields in found.values()) == list(range(3000))
+    assert sorted(fields["stars"] for fields in found.values()) == list(range(1000))
+
+
+@pytest.mark.skipif(not NFCORPUS.is_dir(), reason="needs the collection ../shared/data/nfcorpus")
+def test_feed_of_nfcorpus(server: Server, vespa: Vespa, tmp_path: Path) -> None:
+    empty(server)
+    documents = {}
+    for operation in read_operations(NFCORPUS, "doc", "doc"):
+        assert isinstance(operation, Operation)
+        fields = {"title": operation.fields["title"], "content": operation.fields["text"]}
+        documents[str(operation.id)] = {name: text for name, text in fields.items() if text}
+    lines = [json.dumps({"put": i, "fields": fields}) for i, fields in documents.items()]
+    (tmp_path / "nfcorpus.jsonl").write_text("\n".join(lines))
+    summary = json.loads(vespa.ok("feed", str(tmp_path / "nfcorpus.jsonl")))
+    assert summary["feeder.ok.count"] == len(documents) == 3633
+    assert visited(vespa, "--stream") == documents
+    found = vespa.ok("query", *RED[:1], "query=statin breast cancer", "ranking=bm25", "hits=5")
+    assert len(ids(found)) == 5
 
 
 def test_query(fed: Vespa) -> None:
