@@ -257,6 +257,10 @@ class Schema:
     structs: Mapping[str, Mapping[str, FieldType]] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     place: Place | None = field(default=None, compare=False)
+    #: profiles that were made complete already: every query asks for one, and they never change
+    complete: dict[str, RankProfile] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def profile(self, name: str = "default") -> RankProfile:
         """The rank profile with everything inherited filled in, built-in profiles included."""

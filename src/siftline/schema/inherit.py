@@ -29,6 +29,12 @@ def resolve_profile(schema: Schema, name: str = "default") -> RankProfile:
     without a first phase ranks with nativeRank. UsageError for an unknown name; PackageError for
     a cycle, an unknown parent or parents that disagree on what the child does not settle.
     """
+    if name not in schema.complete:
+        schema.complete[name] = _complete(schema, name)
+    return schema.complete[name]
+
+
+def _complete(schema: Schema, name: str) -> RankProfile:
     if name not in schema.rank_profiles and name not in BUILT_IN:
         known = dict.fromkeys([*schema.rank_profiles, *BUILT_IN])
         raise UsageError(
