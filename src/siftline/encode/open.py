@@ -33,10 +33,11 @@ Frequencies = Callable[[], TokenFrequencies]
 #: Logits of every position and vocabulary token take 30,522 floats for each input token.
 LOGITS_BUDGET = 512
 
-#: Hints for Vespa's runtime, which Siftline's own settings replace (`runtime` in siftline.toml).
+#: What changes how fast a model runs but not what it gives. Of these only `batching` is read;
+#: `runtime` in siftline.toml replaces the others.
 RUNTIME_HINTS = (
     "onnx-execution-mode", "onnx-interop-threads", "onnx-gpu-device", "batching",
-    "concurrency", "model-config-override",
+    "batching/max-size", "batching/max-delay", "concurrency", "model-config-override",
 )  # fmt: skip
 
 #: A duration of `<batching max-delay>`; a bare number is milliseconds.
