@@ -239,6 +239,18 @@ def test_a_body_over_the_limit_is_413_in_the_shape_of_a_result(client: TestClien
     assert "100,000 bytes" in only_error(response.json())["message"]
 
 
+def test_a_load_tool_gets_its_figures_in_headers(client: TestClient) -> None:
+    name = "x-yahoo-vespa-"
+    asked = {f"{name}benchmarkdata": "true", f"{name}benchmarkdata-coverage": "true"}
+    found = client.get("/search/?query=apple&hits=1", headers=asked).headers
+    assert (found[f"{name}numhits"], found[f"{name}totalhitcount"]) == ("1", "2")
+    assert (found[f"{name}docssearched"], found[f"{name}fullcoverage"]) == ("3", "1")
+    assert float(found[f"{name}searchtime"]) > 0
+    failed = client.get("/search/?yql=x", headers=asked).headers
+    assert (failed[f"{name}numerrors"], failed[f"{name}totalhitcount"]) == ("1", "0")
+    assert not [n for n in client.get("/search/?query=apple").headers if n.startswith(name)]
+
+
 def test_other_methods_and_paths(client: TestClient) -> None:
     response = client.put("/search/", json={})
     assert response.status_code == 405

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -149,6 +152,30 @@ def test_the_access_log_has_a_line_for_each_request(host: Host, tmp_path: Path) 
     assert (first["id"], first["method"], first["path"]) == ("one", "GET", "/search/")
     assert (first["query"], first["status"], second["status"]) == ("query=apple", 200, 404)
     assert first["bytes"] > 100 and 0 < first["seconds"] < 30
+
+
+def test_each_request_is_a_span_where_the_tracing_package_is_there(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans: list[tuple[str, Any, Any]] = []
+
+    @contextmanager
+    def span(name: str, *, context: Any, kind: Any, attributes: Any) -> Iterator[None]:
+        spans.append((name, context, attributes))
+        yield
+
+    tracer = SimpleNamespace(start_as_current_span=span)
+    trace = SimpleNamespace(
+        get_tracer=lambda name: tracer, SpanKind=SimpleNamespace(SERVER="server")
+    )
+    propagate = SimpleNamespace(extract=lambda carrier: carrier.get("traceparent"))
+    monkeypatch.setitem(sys.modules, "opentelemetry.trace", trace)
+    monkeypatch.setitem(sys.modules, "opentelemetry.propagate", propagate)
+    monkeypatch.setitem(sys.modules, "opentelemetry", SimpleNamespace())
+    client = TestClient(container_app(host))
+    client.get("/status.html", headers={"traceparent": "parent"})
+    attributes = {"http.request.method": "GET", "url.path": "/status.html"}
+    assert spans == [("GET /status.html", "parent", attributes)]
 
 
 def test_what_breaks_is_a_500_without_details(

@@ -24,12 +24,12 @@ FORMATS = {"json": JSON_TYPE, "cbor": CBOR_TYPE, "sse": EVENTS_TYPE}
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """HTTP status, content type, the body in parts, and how many hits it has."""
+    """HTTP status, content type, the body in parts, and the result it renders; None of an error."""
 
     status: int
     type: str
     parts: tuple[bytes, ...]
-    hits: int = 0
+    result: Result | None = None
 
 
 def content_type(format_: str | None, accept: str) -> str:
@@ -69,20 +69,37 @@ def _quality(parameters: str) -> float:
 def render(result: Result, type_: str) -> Answer:
     """The answer that a result is."""
     status = http_status(result.errors, len(result.hits))
-    return _answer(status, type_, result.to_json(), len(result.hits))
+    return Answer(status, type_, _parts(type_, result.to_json()), result)
 
 
 def render_error(error: SearchError, type_: str, status: int | None = None) -> Answer:
     """The answer that an error is; status: another than the table's."""
-    return _answer(error.kind.status if status is None else status, type_, failure_json(error), 0)
+    parts = _parts(type_, failure_json(error))
+    return Answer(error.kind.status if status is None else status, type_, parts)
 
 
-def _answer(status: int, type_: str, value: dict[str, Any], hits: int) -> Answer:
+def figures(answer: Answer, seconds: float, *, coverage: bool) -> dict[str, str]:
+    """The headers that a load tool asks for (spec 8.1), all names after X-Yahoo-Vespa-."""
+    result = answer.result
+    values: dict[str, object] = {
+        "NumHits": len(result) if result else 0,
+        "NumErrors": len(result.errors) if result else 1,
+        "TotalHitCount": result.total if result else 0,
+        "SearchTime": round(seconds * 1000, 3),
+    }
+    if coverage and result:
+        values["DocsSearched"] = result.coverage.documents
+        values["NodesSearched"] = 1
+        values["FullCoverage"] = int(result.coverage.full)
+    return {f"X-Yahoo-Vespa-{name}": str(value) for name, value in values.items()}
+
+
+def _parts(type_: str, value: dict[str, Any]) -> tuple[bytes, ...]:
     if type_ == CBOR_TYPE:
-        return Answer(status, type_, (cbor2.dumps(value),), hits)
+        return (cbor2.dumps(value),)
     if type_ == EVENTS_TYPE:
-        return Answer(status, type_, tuple(_events(value)), hits)
-    return Answer(status, type_, (json_bytes(value),), hits)
+        return tuple(_events(value))
+    return (json_bytes(value),)
 
 
 def _events(value: dict[str, Any]) -> Iterator[bytes]:

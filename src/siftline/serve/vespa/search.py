@@ -25,6 +25,7 @@ from siftline.serve.vespa.result import (
     Answer,
     accepted,
     content_type,
+    figures,
     render,
     render_error,
 )
@@ -33,6 +34,9 @@ PATHS = ("/search/", "/search")
 
 #: Code of a request that is no query at all.
 BAD_REQUEST = 17
+
+#: Header of a request that wants the figures of its answer in headers.
+BENCHMARK = "x-yahoo-vespa-benchmarkdata"
 
 
 def routes(host: Host) -> list[BaseRoute]:
@@ -59,8 +63,12 @@ class Search:
         except HTTPException as error:
             problem = SearchError(BAD_REQUEST, str(error.detail))
             answer = render_error(problem, accepted(accept), error.status_code)
-        self._count(answer, time.monotonic() - arrived)
+        seconds = time.monotonic() - arrived
+        self._count(answer, seconds)
         headers = {"content-type": answer.type}
+        if request.headers.get(BENCHMARK) == "true":
+            coverage = request.headers.get(f"{BENCHMARK}-coverage") == "true"
+            headers |= figures(answer, seconds, coverage=coverage)
         if len(answer.parts) == 1:
             return Response(answer.parts[0], answer.status, headers)
         return StreamingResponse(_stream(answer.parts), answer.status, headers)
@@ -83,7 +91,7 @@ class Search:
         metrics = self._host.metrics
         metrics.query_latency.observe(seconds)
         metrics.queries.labels(str(answer.status)).inc()
-        metrics.hits.inc(answer.hits)
+        metrics.hits.inc(len(answer.result) if answer.result else 0)
 
 
 async def _stream(parts: tuple[bytes, ...]) -> AsyncIterator[bytes]:
