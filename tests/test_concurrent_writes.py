@@ -192,5 +192,5 @@ class ConcurrentWrites(RuleBasedStateMachine):
 
 TestConcurrentWrites = ConcurrentWrites.TestCase
 TestConcurrentWrites.settings = settings(
-    max_examples=settings.default.max_examples // 4, stateful_step_count=12, deadline=None
+    max_examples=settings().max_examples // 4, stateful_step_count=12, deadline=None
 )

@@ -60,6 +60,7 @@ class FakeSession:
     """Gives `values(ids)`, `(b, n, …)`, under one output name; padded positions are NaN."""
 
     runtime = "fake"
+    scaled_together = False
 
     def __init__(
         self,

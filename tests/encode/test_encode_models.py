@@ -64,17 +64,15 @@ def test_dense_prefers_the_answer(model_folder: Folder) -> None:
     assert isinstance(batch, DenseBatch)
     assert np.linalg.norm(batch.values, axis=1) == pytest.approx(np.ones(3), abs=1e-5)
     scores = batch.values @ embedder.query(QUESTION, X384).array
-    assert scores[0] > 0.75 and scores[0] > scores[1] + 0.1 > scores[2] + 0.1
+    assert scores[0] > 0.75 and scores[0] > scores[1] + 0.05 > scores[2] + 0.1
 
 
-def test_dense_batches_give_about_what_single_texts_give(model_folder: Folder) -> None:
+def test_a_text_has_the_same_vector_whatever_stands_beside_it(model_folder: Folder) -> None:
     embedder = bge(model_folder)
     texts = [*PASSAGES, "", "weather " * 100, "\U0001f600 نص 中文 é"]
     together = embedder.documents(texts, X384).values  # type: ignore[union-attr]
     alone = [embedder.documents([text], X384).values[0] for text in texts]  # type: ignore[union-attr]
-    cosines = (together * np.stack(alone)).sum(axis=1)
-    # the last text is nearly all unknown tokens, far from what the quantisation was fitted to
-    assert cosines[:-1].min() > 0.99 and cosines[-1] > 0.97
+    assert np.abs(together - np.stack(alone)).max() < 1e-6
 
 
 def test_splade_expands_a_query(model_folder: Folder) -> None:
@@ -92,7 +90,7 @@ def test_cross_encoder_logits(model_folder: Folder) -> None:
     encoder = CrossEncoder(lambda: open_session(folder / "model.onnx"))
     alone = [float(encoder.score(query, [passage], 512)[0]) for passage in passages]
     assert alone == pytest.approx([9.20, -4.13, -11.19], abs=0.01)
-    assert encoder.score(query, passages, 512) == pytest.approx(alone, abs=0.3)
+    assert encoder.score(query, passages, 512) == pytest.approx(alone, abs=1e-5)
 
 
 def test_colbert_body_without_masks(model_folder: Folder) -> None:

@@ -20,6 +20,8 @@ class Doubling:
     outputs: tuple[Any, ...] = ()
     runtime = "fake"
 
+    scaled_together = False
+
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self.threads: set[int] = set()

@@ -53,6 +53,8 @@ schema d {
 class Counting:
     """A session that remembers the shapes and outputs it ran."""
 
+    scaled_together = False
+
     def __init__(self, session: Session) -> None:
         self._session = session
         self.runs: list[tuple[tuple[int, ...], tuple[str, ...]]] = []

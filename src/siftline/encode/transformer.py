@@ -98,6 +98,8 @@ class Transformer:
     ) -> Iterator[Hidden]:
         """The output for every row of token ids, in batches of similar length, each row once.
 
+        A model whose rows are scaled together runs each by itself, so that a text has the same
+        vector whatever is fed beside it; on as many threads as there are that costs little.
         types: token types of each row, all 0 without. attended: how many leading tokens of each
         row are attended to, all without.
         """
@@ -134,7 +136,8 @@ class Transformer:
 
     def _share(self) -> Sharing[QueryRow, Hidden]:
         lanes = self.session.workers if isinstance(self.session, Parallel) else 1
-        return Sharing(self._run_queries, lanes, self._shared_rows)
+        most = 1 if self.session.scaled_together else self._shared_rows
+        return Sharing(self._run_queries, lanes, most)
 
     def _run_queries(self, rows: Sequence[QueryRow], alone: bool) -> list[Hidden]:
         if len(rows) < 2 or self._apart:
@@ -184,7 +187,9 @@ class Transformer:
         return [results[row] for row in range(len(rows))]
 
     def _tokens(self, session: Session) -> int:
-        """The most tokens of a batch."""
+        """The most tokens of a batch, 1 for a row by itself."""
+        if session.scaled_together:
+            return 1
         compiled = "openvino" in session.runtime
         return self._budget or (COMPILED_TOKEN_BUDGET if compiled else TOKEN_BUDGET)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -46,6 +47,7 @@ class OnnxSession:
         self.inputs = tuple(_port(path, value) for value in self._session.get_inputs())
         self.outputs = tuple(_port(path, value) for value in self._session.get_outputs())
         self.runtime = "onnxruntime" if execution.gpu is None else "onnxruntime cuda"
+        self.scaled_together = precision != "fp32" and quantises_activations(path)
 
     def _open(self, execution: Execution) -> Any:
         import onnxruntime
@@ -102,6 +104,12 @@ class OnnxSession:
         except runtime_errors() as error:
             raise ModelError(f"{self._path} failed: {_line(error)}") from None
         return dict(zip(names, values, strict=True))
+
+
+def quantises_activations(path: Path) -> bool:
+    """Whether the file has operators that quantise their input while running."""
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        return data.find(b"DynamicQuantize") >= 0
 
 
 def require_cuda(who: object) -> None:

@@ -53,6 +53,7 @@ class OpenVinoSession:
         self.inputs = tuple(_port(value) for value in self._compiled.inputs)
         self.outputs = tuple(_port(value) for value in self._compiled.outputs)
         self.runtime = f"openvino {chosen}"
+        self.scaled_together = False
 
     def run(
         self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None

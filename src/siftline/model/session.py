@@ -41,6 +41,13 @@ class Session(Protocol):
     def runtime(self) -> str:
         """What runs it and in which precision, as `onnxruntime` or `openvino bf16`."""
 
+    @property
+    def scaled_together(self) -> bool:
+        """Whether a row's output depends on the rows beside it.
+
+        It does where activations are quantised while running: one scale fits the whole batch.
+        """
+
     def run(
         self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None
     ) -> dict[str, np.ndarray]:

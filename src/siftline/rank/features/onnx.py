@@ -3,7 +3,8 @@
 Vespa runs a model once for each hit with a first dimension of 1. Where that dimension is free in
 all inputs and outputs, hits run together along it. Where all inputs are made by the token
 features from one sequence, its attention mask among them, padding is trimmed too: sequences are
-sorted by length and each batch is only as wide as its longest.
+sorted by length and each batch is only as wide as its longest. A model whose rows are scaled
+together runs each hit by itself, several at a time, so that no score depends on the other hits.
 """
 
 from __future__ import annotations
@@ -115,8 +116,9 @@ class BoundModel:
             arrays[port.name] = getattr(built[ends], request.kind).astype(port.dtype)
         lengths = next(iter(built.values())).mask.sum(axis=1, dtype=np.int64)
         full = next(iter(arrays.values())).shape[1]
-        batches = list(length_batches(lengths, token_budget=CELL_BUDGET, bucket=BUCKET))
-        widths = [min(padded_length(int(lengths[rows].max()), BUCKET), full) for rows in batches]
+        budget, bucket = (1, 1) if session.scaled_together else (CELL_BUDGET, BUCKET)
+        batches = list(length_batches(lengths, token_budget=budget, bucket=bucket))
+        widths = [min(padded_length(int(lengths[rows].max()), bucket), full) for rows in batches]
         feeds = (
             {name: array[rows, :width] for name, array in arrays.items()}
             for rows, width in zip(batches, widths, strict=True)
@@ -134,7 +136,8 @@ class BoundModel:
         self, session: Session, feeds: Mapping[str, np.ndarray], hits: HitFeatures
     ) -> dict[str, np.ndarray]:
         found: dict[str, np.ndarray] = {}
-        chunks = list(_chunks(feeds, hits.count))
+        budget = 1 if session.scaled_together else CELL_BUDGET
+        chunks = list(_chunks(feeds, hits.count, budget))
         parts = ({name: values[rows] for name, values in feeds.items()} for rows in chunks)
         for rows, outputs in zip(chunks, self._results(session, parts, hits), strict=True):
             for name, values in outputs.items():
@@ -175,9 +178,9 @@ def _depends_on_length(session: Session, name: str, values: np.ndarray, width: i
     )
 
 
-def _chunks(feeds: Mapping[str, np.ndarray], count: int) -> Iterator[np.ndarray]:
+def _chunks(feeds: Mapping[str, np.ndarray], count: int, budget: int) -> Iterator[np.ndarray]:
     widest = max(int(np.prod(values.shape[1:], dtype=np.int64)) for values in feeds.values())
-    size = max(1, CELL_BUDGET // max(widest, 1))
+    size = max(1, budget // max(widest, 1))
     for start in range(0, count, size):
         yield np.arange(start, min(start + size, count))
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -171,7 +172,7 @@ async def _through(
             return reply(path.raw, status=status, message=message, documentCount=count)
         count += len(part.documents)
         token = part.token
-    rest = {} if token is None else {"continuation": token}
+    rest: dict[str, Any] = {} if token is None else {"continuation": token}
     return reply(path.raw, **rest, documentCount=count)
 
 
