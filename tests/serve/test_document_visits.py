@@ -258,3 +258,9 @@ def test_a_change_of_many_goes_on_where_it_ended(
         query["continuation"] = answer["continuation"]
     assert total == 30
     assert visited(changing, MUSIC, selection="music.year >= 0") == []
+
+
+def test_visits_are_packed_where_the_client_takes_it(client: TestClient) -> None:
+    packed = client.get(MUSIC + "?wantedDocumentCount=100", headers={"accept-encoding": "gzip"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.json()["documentCount"] == 32

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
-from starlette.types import Message, Scope
+from starlette.types import Message, Receive, Scope, Send
 
 from siftline.serve.answers import on_http_exception
 from siftline.serve.limits import BodyLimits
@@ -150,3 +150,33 @@ def test_every_part_buys_time_by_its_size_only() -> None:
     assert asyncio.run(answer_to(slow, 0.1)) == 408
     quick = [(0.03, b"x" * 300, True)] * 3 + [(0.0, b"", False)]
     assert asyncio.run(answer_to(quick, 0.2)) == 200
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_body_of_known_length_is_complete_with_its_last_byte(packed: bool) -> None:
+    body = gzip.compress(b"hello") if packed else b"hello"
+    parts = [body[:3], body[3:]]
+    headers = [(b"content-length", str(len(body)).encode())]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "headers": [*headers, (b"content-encoding", b"gzip")] if packed else headers,
+    }
+    received: list[bytes] = []
+
+    async def receive() -> Message:
+        # after the last byte there is nothing to wait for
+        return {"type": "http.request", "body": parts.pop(0), "more_body": True}
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        more = True
+        while more:
+            message = await receive()
+            received.append(message["body"])
+            more = message["more_body"]
+
+    async def send(message: Message) -> None:
+        raise AssertionError(message)
+
+    asyncio.run(BodyLimits(app, LIMIT, 5)(scope, receive, send))
+    assert b"".join(received) == b"hello" and not parts

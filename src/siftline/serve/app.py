@@ -33,7 +33,7 @@ def container_app(host: Host, access_log: AccessLog | None = None) -> ASGIApp:
         # last: a handler's binding may be a pattern that would hide the paths above
         *handlers.routes(host),
     ]
-    return _app(routes, host, host.options.limits.body, access_log)
+    return _app(routes, host, host.options.limits.body, access_log, documents.endpoint(host))
 
 
 def config_app(host: Host, access_log: AccessLog | None = None) -> ASGIApp:
@@ -42,7 +42,14 @@ def config_app(host: Host, access_log: AccessLog | None = None) -> ASGIApp:
     return _app(routes, host, host.options.limits.package, access_log)
 
 
-def _app(routes: list[BaseRoute], host: Host, body: int, access_log: AccessLog | None) -> ASGIApp:
+def _app(
+    routes: list[BaseRoute],
+    host: Host,
+    body: int,
+    access_log: AccessLog | None,
+    writes: ASGIApp | None = None,
+) -> ASGIApp:
+    """The layers around the routes; writes: what answers writes of documents, past most of them."""
     inner = Starlette(
         routes=routes,
         exception_handlers={
@@ -56,6 +63,8 @@ def _app(routes: list[BaseRoute], host: Host, body: int, access_log: AccessLog |
     options = host.options
     app: ASGIApp = BodyLimits(inner, body, options.limits.body_pause)
     app = GZipMiddleware(app, minimum_size=SHORTEST_PACKED, compresslevel=PACKING)
+    if writes is not None:
+        app = documents.Writes(BodyLimits(writes, body, options.limits.body_pause), app)
     if options.token is not None:
         app = TokenGuard(app, options.token)
     return Observer(app, host.metrics, host.busy, access_log)

@@ -48,7 +48,8 @@ class BodyLimits:
         if length is not None and length > self._body:
             await error_response(413, too_large(self._body))(scope, receive, send)
             return
-        body = _Body(receive, self._body, self._pause, _CODINGS[coding] if coding else None)
+        bits = _CODINGS[coding] if coding else None
+        body = _Body(receive, self._body, self._pause, bits, length)
         if coding is not None:
             scope = {**scope, "headers": _plain(scope["headers"])}
         await self._app(scope, body.receive, send)
@@ -79,9 +80,12 @@ def _plain(headers: Any) -> list[tuple[bytes, bytes]]:
 class _Body:
     """One body on its way from the connection to the application."""
 
-    def __init__(self, receive: Receive, limit: int, pause: float, bits: int | None) -> None:
+    def __init__(
+        self, receive: Receive, limit: int, pause: float, bits: int | None, length: int | None
+    ) -> None:
         self._receive = receive
         self._limit = limit
+        self._length = length
         self._deadline = time.monotonic() + pause
         self._unpack = zlib.decompressobj(bits) if bits is not None else None
         self._sent = 0
@@ -96,14 +100,13 @@ class _Body:
         if message["type"] != "http.request":
             return message
         chunk = message.get("body", b"")
-        more = message.get("more_body", False)
         self._sent += len(chunk)
         if self._sent > self._limit:
             raise HTTPException(413, too_large(self._limit))
+        # all that was announced is there: the server's empty last part need not be waited for
+        more = message.get("more_body", False) and self._sent != self._length
         self._complete = not more
-        if self._unpack is None:
-            return message
-        plain = self._unpacked_part(chunk, more)
+        plain = chunk if self._unpack is None else self._unpacked_part(chunk, more)
         return {"type": "http.request", "body": plain, "more_body": more}
 
     async def _next(self) -> Message:

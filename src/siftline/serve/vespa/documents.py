@@ -6,7 +6,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from siftline.errors import SiftlineError
 from siftline.serve.host import Host
@@ -16,11 +16,36 @@ from siftline.serve.vespa.document_parameters import Parameters
 from siftline.serve.vespa.document_path import DocumentPath, parse_path, unknown_path
 from siftline.serve.vespa.document_replies import failure, reply
 
+_WRITES = ("POST", "PUT", "DELETE")
+
 
 def routes(host: Host) -> list[BaseRoute]:
     """Everything below `/document/v1`, unknown paths too: their replies have their own form."""
-    endpoint = _Documents(host)
-    return [Route("/document/v1", endpoint), Route("/document/v1/{rest:path}", endpoint)]
+    answers = endpoint(host)
+    return [Route("/document/v1", answers), Route("/document/v1/{rest:path}", answers)]
+
+
+def endpoint(host: Host) -> ASGIApp:
+    """What answers everything below `/document/v1`."""
+    return _Documents(host)
+
+
+class Writes:
+    """Sends writes of documents to `documents` and every other request to `others`.
+
+    A feed pays for each layer in front of it once a document; what finds routes and packs answers
+    does nothing for it.
+    """
+
+    def __init__(self, documents: ASGIApp, others: ASGIApp) -> None:
+        self._documents = documents
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI)."""
+        write = scope["type"] == "http" and scope["method"] in _WRITES
+        direct = write and scope["path"].startswith("/document/v1/")
+        await (self._documents if direct else self._others)(scope, receive, send)
 
 
 class _Documents:
