@@ -49,6 +49,8 @@ class BodyLimits:
             await error_response(413, too_large(self._body))(scope, receive, send)
             return
         bits = _CODINGS[coding] if coding else None
+        if scope.get("http_version", "1.1") == "2":
+            length = None  # a client that has not yet ended its stream fails where it is answered
         body = _Body(receive, self._body, self._pause, bits, length)
         if coding is not None:
             scope = {**scope, "headers": _plain(scope["headers"])}
