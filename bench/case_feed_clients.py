@@ -2,13 +2,14 @@
 
 what: documents of title and text, embedded by a dense model, into an empty index
 ways: the encoder on the same texts in one call; `Application.feed` in one process; `vespa feed`
-  over h2c into a server of its own process, from the start of the command to its end
-notes: the three take turns, so that what the machine does beside meets all; medians of the rounds.
+  over h2c into a server of its own process, from the start of the command to its end: with so many
+  in flight as it chooses (about 16, which makes small batches), and with 256
+notes: the ways take turns, so that what the machine does beside meets all; medians of the rounds.
   Loading models is not counted. Aim: `vespa feed` at 90% of the encoder or more
 
 BENCH_FEED_COLLECTION: a feed file or BEIR folder (default: made of common words).
 BENCH_FEED_DOCUMENTS: so many of it (default 600; 0: all). BENCH_FEED_MODEL: of the catalogue.
-BENCH_FEED_ROUNDS: default 3. BENCH_FEED_OPTIONS: of `vespa feed`, such as `--connections 2`.
+BENCH_FEED_ROUNDS: default 3.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import json
 import os
 import random
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -25,7 +25,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -39,7 +39,8 @@ COLLECTION = os.environ.get("BENCH_FEED_COLLECTION")
 DOCUMENTS = int(os.environ.get("BENCH_FEED_DOCUMENTS", "600"))
 MODEL = os.environ.get("BENCH_FEED_MODEL", "all-MiniLM-L6-v2")
 ROUNDS = int(os.environ.get("BENCH_FEED_ROUNDS", "3"))
-OPTIONS = shlex.split(os.environ.get("BENCH_FEED_OPTIONS", ""))
+#: the ways of `vespa feed`: its options
+CLIENTS = ("", "--inflight 256")
 
 TARGET = TensorType.parse("tensor<float>(x[384])")
 SERVICES = """<services version="1.0">
@@ -83,7 +84,8 @@ class Corpus:
 
 def run() -> Iterator[Measurement]:
     corpus = read_corpus()
-    rates: dict[str, list[float]] = {"encoder alone": [], "Application.feed": [], "vespa feed": []}
+    ways = ["encoder alone", "Application.feed", *(f"vespa feed {o}".strip() for o in CLIENTS)]
+    rates: dict[str, list[float]] = {way: [] for way in ways}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         package = write_package(folder / "app")
@@ -92,18 +94,16 @@ def run() -> Iterator[Measurement]:
         for number in range(ROUNDS):
             data = folder / str(number)
             with Application.open(package, data / "own") as application:
-                rates["encoder alone"].append(encoder_rate(application, corpus))
-                rates["Application.feed"].append(feed_rate(application, corpus))
-            with serving(package, data / "served") as url:
-                rates["vespa feed"].append(client_rate(url, feed, len(corpus.texts)))
-    middle = {way: median(found) for way, found in rates.items()}
+                rates[ways[0]].append(encoder_rate(application, corpus))
+                rates[ways[1]].append(feed_rate(application, corpus))
+            for way, options in zip(ways[2:], CLIENTS, strict=True):
+                with serving(package, data / way.replace(" ", "")) as url:
+                    rates[way].append(client_rate(url, options.split(), feed, len(corpus.texts)))
     yield Measurement("documents", len(corpus.texts), "documents")
-    for way, rate in middle.items():
-        yield Measurement(way, rate, "documents/s")
-    for way in ("Application.feed", "vespa feed"):
-        share = median(
-            own / raw for own, raw in zip(rates[way], rates["encoder alone"], strict=True)
-        )
+    for way, found in rates.items():
+        yield Measurement(way, median(found), "documents/s")
+    for way in ways[1:]:
+        share = median(own / raw for own, raw in zip(rates[way], rates[ways[0]], strict=True))
         yield Measurement(f"{way} of the encoder alone", 100 * share, "%")
 
 
@@ -151,6 +151,8 @@ def encoder_rate(application: Application, corpus: Corpus) -> float:
 
 
 def feed_rate(application: Application, corpus: Corpus) -> float:
+    other = (replace(o, id=replace(o.id, namespace="warm")) for o in corpus.operations[:WARM])
+    application.feed(other)
     started = time.perf_counter()
     report = application.feed(corpus.operations)
     seconds = time.perf_counter() - started
@@ -159,10 +161,10 @@ def feed_rate(application: Application, corpus: Corpus) -> float:
     return report.put / seconds
 
 
-def client_rate(url: str, feed: Path, count: int) -> float:
+def client_rate(url: str, options: Sequence[str], feed: Path, count: int) -> float:
     import vespacli
 
-    command = [vespacli.get_binary_path(), "-t", url, "feed", *OPTIONS, str(feed)]
+    command = [vespacli.get_binary_path(), "-t", url, "feed", *options, str(feed)]
     started = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - started
