@@ -18,7 +18,7 @@ E5_DATA ?= $(DATA)/miracl_sw_partial
 PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz check format quality bench report-e5 clean
+.PHONY: help setup demo test fuzz check format quality bench report-e5 soak clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' Makefile
@@ -57,6 +57,9 @@ bench: $(VENV)/dev.stamp ## the speed measurements
 
 report-e5: $(VENV)/dev.stamp ## the E5 experiment through the server on E5_DATA, docs/e5.md
 	$(BIN)/python -m bench.e5 --data $(E5_DATA) $(ARGS)
+
+soak: $(VENV)/dev.stamp ## clients feed and ask a server for 10 minutes, docs/soak.png
+	$(BIN)/python -m bench.soak $(ARGS)
 
 clean: ## remove the environment and what was built
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache

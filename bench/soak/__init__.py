@@ -1,0 +1,1 @@
+"""Clients that feed, read and ask one server for minutes, and check every answer."""
