@@ -15,7 +15,7 @@ def test_rows_scaled_together_run_one_by_one(together: bool) -> None:
     model = transformer(session)
     found = {int(row): hidden for hidden in model.run(rows) for row in hidden.rows}
     shapes = [call["input_ids"].shape for call in session.calls]
-    assert shapes == ([(1, 1), (1, 2), (1, 2)] if together else [(3, 2)])
+    assert shapes == ([(1, 2), (1, 2), (1, 1)] if together else [(3, 2)])
     assert sorted(found) == [0, 1, 2]
     model.query(rows[0])
     assert model.query_statistics.largest == 1

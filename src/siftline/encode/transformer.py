@@ -110,6 +110,7 @@ class Transformer:
         compiled = "openvino" in session.runtime
         bucket = COMPILED_BUCKET if compiled and len(rows) > 1 else BUCKET
         batches = list(length_batches(lengths, token_budget=self._tokens(session), bucket=bucket))
+        batches.reverse()  # the longest first, so that threads that share the batches end together
 
         def feeds_of(batch: np.ndarray) -> dict[str, np.ndarray]:
             width = padded_length(int(lengths[batch].max()), bucket if compiled else 1)

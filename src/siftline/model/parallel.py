@@ -58,7 +58,7 @@ def _concurrently(
     try:
         for feeds in batches:
             running.append(pool.submit(session.run_alone, feeds, outputs))
-            if len(running) > session.workers:
+            if len(running) > 2 * session.workers:
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
