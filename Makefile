@@ -18,7 +18,7 @@ E5_DATA ?= $(DATA)/miracl_sw_partial
 PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz check format quality bench report-e5 soak clean
+.PHONY: help setup demo test fuzz fuzz-server check format quality bench report-e5 soak clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' Makefile
@@ -33,6 +33,9 @@ test: $(VENV)/dev.stamp ## the test suite
 
 fuzz: $(VENV)/dev.stamp ## the property tests with ten times the examples, new ones at each run
 	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -m hypothesis $(ARGS)
+
+fuzz-server: $(VENV)/dev.stamp ## random and broken requests to a running server for 10 minutes
+	$(BIN)/python -m bench.fuzz_server $(ARGS)
 
 check: $(VENV)/dev.stamp ## style, format and types
 	$(BIN)/ruff check .

@@ -7,11 +7,8 @@ from typing import Any
 
 import pytest
 import schemathesis
+from bench.fuzz_server.described import CHECKS, operations
 from hypothesis import HealthCheck, given, settings
-from schemathesis.specs.openapi.checks import (
-    response_schema_conformance,
-    status_code_conformance,
-)
 from serving import fed_package, host_of
 from starlette.types import ASGIApp
 
@@ -19,19 +16,6 @@ from siftline.serve.app import config_app, container_app
 from siftline.serve.host import Host
 
 few = settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-@schemathesis.serializer("application/zip", "application/x-gzip")
-def as_it_is(context: Any, value: Any) -> Any:
-    return value if isinstance(value, bytes) else str(value).encode()
-
-
-def nothing_broke(context: Any, response: Any, case: Any) -> None:
-    """A timeout of a millisecond may be over (504); what breaks is 500."""
-    assert response.status_code != 500, response.text
-
-
-CHECKS = [nothing_broke, response_schema_conformance, status_code_conformance]
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +27,9 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 @pytest.mark.parametrize("make", [container_app, config_app])
 def test_every_path_answers_as_described(host: Host, make: Callable[[Host], ASGIApp]) -> None:
     described = schemathesis.openapi.from_asgi("/openapi.json", make(host))
-    operations = [result.ok() for result in described.get_all_operations()]  # type: ignore[union-attr]
-    assert len(operations) > 10
-    for operation in operations:
+    found = operations(described)
+    assert len(found) > 10
+    for operation in found:
 
         @few
         @given(operation.as_strategy())
