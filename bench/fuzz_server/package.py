@@ -53,7 +53,7 @@ DOCUMENTS = [
     {
         "title": f"{'red' if number % 2 else 'green'} apple {'pie ' * (number % 3)}",
         "year": number % 5,
-        "tags": ["a"] * (number % 3),
+        "tags": ["a"] * (number % 3) + ["a" * 40 + "!"],  # slow to match with (a+)+$
         "votes": {"a": number, "b": 1},
         "weights": {"cells": {"a": number}},
         "vector": [number / 4, 1.0],

@@ -25,9 +25,10 @@ VALUES = [
 PARAMETERS = (
     "yql query type ranking ranking.profile hits offset timeout queryProfile restrict sources"
     " summary language trace.level input.query(q) ranking.features.query(q) model.type"
-    " model.defaultIndex presentation.format format presentation.summary ranking.sorting ranking.softtimeout.factor"
-    " ranking.rerankCount ranking.matching.approximateThreshold p default-index filter select where"
-    " grouping ranking.globalPhase.rerankCount model.locale nocache a.b.c"
+    " model.defaultIndex presentation.format format presentation.summary ranking.sorting"
+    " ranking.softtimeout.factor ranking.rerankCount ranking.matching.approximateThreshold p"
+    " default-index filter select where grouping ranking.globalPhase.rerankCount model.locale"
+    " nocache a.b.c"
 ).split()
 TYPES = [
     "application/json", "application/json", "application/json", "application/json",
@@ -36,36 +37,63 @@ TYPES = [
 ]  # fmt: skip
 
 
+_TEXT = st.sampled_from(["title", "tags", "votes", "default"])
+_WORD = st.sampled_from(["red", "apple", "pie", "a", "green apple", "", "é", "x" * 300])
+_NUMBER = st.sampled_from(["1", "0", "3", "10", "1000000", "-5", "-9223372036854775808", "9" * 25])
+_MANY = st.sampled_from(["1", "3", "100", "1000000"])
+#: Terms that are right, but for a value here and there.
+RIGHT = st.one_of(
+    st.builds('{} contains "{}"'.format, _TEXT, _WORD),
+    st.builds('tags contains ({{prefix:true}}"{}")'.format, _WORD),
+    st.builds('title contains {}("{}", "{}")'.format,
+              st.sampled_from(["phrase", "near", "onear"]), _WORD, _WORD),
+    st.builds("year {} {}".format, st.sampled_from([">", "<", "=", ">=", "!="]), _NUMBER),
+    st.builds("range(year, {}, {})".format, _NUMBER, _NUMBER),
+    st.builds("year in ({}, {})".format, _NUMBER, _NUMBER),
+    st.builds('tags in ("{}", "b")'.format, _WORD),
+    st.builds("{{targetHits:{}}}nearestNeighbor(vector, q)".format, _MANY),
+    st.builds("{{targetHits:{}, approximate:false}}nearestNeighbor(vector, q)".format, _MANY),
+    st.builds('({{targetHits:{}}}wand(votes, {{"a":{}}}))'.format, _MANY, _NUMBER),
+    st.builds('dotProduct(votes, {{"a":{}}})'.format, _NUMBER),
+    st.builds('({{targetHits:{}}}userInput("{}"))'.format, _MANY, _WORD),
+    st.builds('({{grammar:"{}"}}userInput(@p))'.format,
+              st.sampled_from(["any", "all", "phrase", "web", "raw", "gone"])),
+    st.sampled_from(["true", "false", "userQuery()"]),
+)  # fmt: skip
+_FIELD, _TOKEN = st.sampled_from(FIELDS), st.sampled_from(WORDS)
+#: Terms of which little fits together.
+WRONG = st.one_of(
+    st.builds("{} contains {}".format, _FIELD, _TOKEN),
+    st.builds('{} contains ({{prefix:true}}"{}")'.format, _FIELD, _TOKEN),
+    st.builds('{} contains near("{}", "b")'.format, _FIELD, _TOKEN),
+    st.builds("{} {} {}".format, _FIELD, st.sampled_from([">", "=", "!="]), _TOKEN),
+    st.builds("range({}, {}, {})".format, _FIELD, _TOKEN, _NUMBER),
+    st.builds("{} in ({}, {})".format, _FIELD, _TOKEN, _NUMBER),
+    st.builds('{} matches "{}"'.format, st.sampled_from(["tags", "tags", "year", "title"]),
+              st.sampled_from(["a", "(a+)+$", "(a|a)*$", "[", "^.*$", "(?=a)", "a{1000}"])),
+    st.builds("{{targetHits:{}}}nearestNeighbor({}, q)".format, _NUMBER, _FIELD),
+    st.builds("weightedSet({}, {{a:{}}})".format, _FIELD, _NUMBER),
+    st.sampled_from(["userInput(@gone)", "nonEmpty(true)", "x", "equiv(true, true)"]),
+)  # fmt: skip
+
+
 def _terms() -> st.SearchStrategy[str]:
-    field, word = st.sampled_from(FIELDS), st.sampled_from(WORDS)
-    number = st.sampled_from(["1", "0", "-5", "10", "1000000", "x", "-9223372036854775808"])
-    simple = st.one_of(
-        st.builds("{} contains {}".format, field, word),
-        st.builds('{} contains ({{prefix:true}}"{}")'.format, field, word),
-        st.builds('{} contains phrase("{}", "b")'.format, field, word),
-        st.builds('{} contains near("{}", "b")'.format, field, word),
-        st.builds("{} {} {}".format, field, st.sampled_from([">", "<", "=", ">=", "!="]), number),
-        st.builds("range({}, {}, {})".format, field, number, number),
-        st.builds("{} in ({}, {})".format, field, word, number),
-        st.builds('{} matches "{}"'.format, field, st.sampled_from(["a", "(a+)+$", "[", "^.*$"])),
-        st.builds("{{targetHits:{}}}nearestNeighbor({}, q)".format, number, field),
-        st.builds("{{targetHits:{}}}wand({}, {{a:1}})".format, number, field),
-        st.builds("dotProduct({}, {{a:{}}})".format, field, number),
-        st.builds("weightedSet({}, {{a:{}}})".format, field, number),
-        st.builds('({{targetHits:{}}}userInput("{}"))'.format, number, word),
-        st.sampled_from(["true", "false", "userQuery()", "userInput(@p)", "nonEmpty(true)", "x"]),
-    )
-    joined = st.sampled_from(["{} and {}", "{} or {}", "({}) and !({})", "rank({}, {})",
-                              "weakAnd({}, {})", "equiv({}, {})", "{} {}"])  # fmt: skip
-    return st.recursive(simple, lambda of: st.builds(str.format, joined, of, of), max_leaves=6)
+    """Mostly right ones, joined."""
+    joined = st.sampled_from(["{} and {}", "{} or {}", "{} and !({})", "rank({}, {})",
+                              "weakAnd({}, {})", "({} or {})"])  # fmt: skip
+    right = st.recursive(RIGHT, lambda of: st.builds(str.format, joined, of, of), max_leaves=6)
+    return st.one_of(right, right, right, st.builds(str.format, joined, right, WRONG))
 
 
-_TAILS = ["", "", "", "", " limit 3", " offset -1", " order by year desc", " order by gone",
-          " timeout 5", " | all(group(year) each(output(count())))", ";", " limit"]  # fmt: skip
+_TAILS = [
+    *[""] * 8, " limit 3", " limit 0", " order by year", " limit 5 offset 4", " offset -1", ";",
+    " order by year desc", " order by gone", " timeout 5", " limit",
+    " | all(group(year) each(output(count())))",
+]  # fmt: skip
 YQL = st.builds(
     "select {} from {} where {}{}".format,
-    st.sampled_from(["*", "*", "*", "title", "title, year", "gone", ""]),
-    st.sampled_from(["music", "music", "music", "sources *", "gone", "sources music, gone", ""]),
+    st.sampled_from(["*", "*", "*", "*", "title, year", "gone"]),
+    st.sampled_from([*["music"] * 5, "sources *", "sources music, gone", "gone"]),
     _terms(),
     st.sampled_from(_TAILS),
 ) | st.text(max_size=20)
@@ -73,9 +101,9 @@ _VALUE = st.one_of(st.sampled_from(VALUES), st.text(max_size=8))
 _QUERIES = st.fixed_dictionaries(
     {
         "yql": YQL,
-        "timeout": st.sampled_from(["2s", "2s", "2s", "1ms", "0"]),
-        "ranking": st.sampled_from(["default", "near", "unranked"]),
-        "input.query(q)": st.sampled_from(["[1,2]", "[0,0]", "{{x:0}:1,{x:1}:3}"]),
+        "timeout": st.sampled_from([*["2s"] * 10, "1ms", "0"]),
+        "ranking": st.sampled_from(["near"] * 6 + ["default", "unranked"]),
+        "input.query(q)": st.sampled_from(["[1,2]", "[0,0]", "[1e38,-1e38]", "{{x:0}:1,{x:1}:3}"]),
         "query": st.sampled_from(["red", "red apple", "-red", "+(a b)", '"red', "", "title:red"]),
         "p": _VALUE,
     }

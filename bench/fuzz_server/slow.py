@@ -52,7 +52,7 @@ class SlowClients:
         self._thread.start()
 
     def stop(self) -> None:
-        """Wait for the turn that is under way."""
+        """Let go of what is open and wait for the thread."""
         self._stopped.set()
         self._thread.join(3 * PATIENCE)
 
@@ -78,7 +78,7 @@ class SlowClients:
                     connection.close()
             end = time.monotonic() + PATIENCE
             for connection, start in opened:
-                if connection.fileno() >= 0 and not _is_let_go(connection, end):
+                if connection.fileno() >= 0 and not self._is_let_go(connection, end):
                     self.findings.append(
                         f"a connection is still open after {PATIENCE:g} s\n{repeated(start)}"
                     )
@@ -88,6 +88,19 @@ class SlowClients:
         finally:
             for connection, _ in opened:
                 connection.close()
+
+    def _is_let_go(self, connection: socket.socket, end: float) -> bool:
+        """Whether the other side closes it; at the end of the run there is no waiting for that."""
+        connection.settimeout(0.2)
+        while time.monotonic() < end and not self._stopped.is_set():
+            try:
+                if not connection.recv(65_536):
+                    return True
+            except TimeoutError:
+                continue
+            except OSError:
+                return True
+        return self._stopped.is_set()
 
     def _start(self) -> bytes:
         start = self.chance.choice(STARTS)
@@ -111,15 +124,3 @@ def _try_send(connection: socket.socket, data: bytes) -> None:
         connection.sendall(data)
     except OSError:
         pass  # it was cut off already, which is as good
-
-
-def _is_let_go(connection: socket.socket, end: float) -> bool:
-    try:
-        while True:
-            connection.settimeout(max(end - time.monotonic(), 0.01))
-            if not connection.recv(65_536):
-                return True
-    except TimeoutError:
-        return False
-    except OSError:
-        return True

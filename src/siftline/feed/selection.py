@@ -19,8 +19,9 @@ from lark.visitors import Transformer_NonRecursive
 from siftline.errors import Place, UsageError
 from siftline.feed import selection_nodes as nodes
 from siftline.feed.operation import DocumentId
+from siftline.feed.patterns import compiled
 from siftline.feed.selection_nodes import Condition, FieldPath, Lookup, Member, Value
-from siftline.feed.selection_values import FUNCTIONS, compiled
+from siftline.feed.selection_values import FUNCTIONS
 from siftline.schema.definition import Schema
 
 ID_PARTS = ("namespace", "type", "specific", "scheme", "user", "group")

@@ -5,12 +5,12 @@ Every function gives int64 documents of the segment, ascending, deleted ones amo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from siftline.feed.patterns import compiled
 from siftline.index.columns.column import AttributeColumn
 from siftline.index.postings.dictionary import TermDictionary
 from siftline.match.query import Range
@@ -56,7 +56,7 @@ def regex_documents(column: AttributeColumn, expression: str) -> np.ndarray:
     """Documents with a text in which the expression is found, in any case."""
     if column.dictionary is None:
         return np.zeros(0, np.int64)
-    pattern = re.compile(expression, re.IGNORECASE)
+    pattern = compiled(expression, ignore_case=True)
     dictionary = column.dictionary
     codes = [code for code in range(len(dictionary)) if pattern.search(dictionary[code])]
     return _with_codes(column, codes)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
 from lark import Token, Tree
 
-from siftline.errors import QueryError
+from siftline.errors import QueryError, UsageError
+from siftline.feed.patterns import compiled
 from siftline.match.annotations import Annotations, term_annotations
 from siftline.match.literals import Literals, failure
 from siftline.match.query import (
@@ -156,9 +156,9 @@ class WhereBuilder:
         token = _literal(_tree(tree.children[1]))
         expression = self.literals.text(token)
         try:
-            re.compile(expression)
-        except re.error as error:
-            raise failure(f"not a regular expression: '{expression}' ({error})", token) from None
+            compiled(expression, ignore_case=True)
+        except UsageError as error:
+            raise failure(str(error), token) from None
         return Regex(str(tree.children[0]), expression)
 
     def _in(self, tree: Tree[Token], notes: Annotations) -> Node:
