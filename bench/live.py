@@ -125,8 +125,9 @@ class Memory:
         ]
 
     def __str__(self) -> str:
-        judged = "" if len(self.samples) >= JUDGED else " (too short a run to judge)"
+        if len(self.samples) < JUDGED:
+            return f"memory: at most {max(self.samples, default=0.0):,.0f} MiB (too short to judge)"
         return (
             f"memory: {self.early:,.0f} MiB in the second quarter, {self.late:,.0f} MiB in the"
-            f" last, {self.allowed:,.0f} MiB allowed{judged}"
+            f" last, {self.allowed:,.0f} MiB allowed"
         )

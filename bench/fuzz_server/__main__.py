@@ -81,9 +81,8 @@ class Fuzz:
     def search_turn(self, number: int) -> None:
         """Queries, by every method, with every kind of body."""
 
-        for name, fields in enumerate(DOCUMENTS):
-            path, body = f"/document/v1/ns/music/docid/d{name}", json.dumps({"fields": fields})
-            self.exchange("document", raw("POST", path, {}, body.encode()), (200,))
+        for request in puts():
+            self.exchange("document", request, (200,))
 
         @_turn(number, TURN)
         @given(
@@ -173,6 +172,13 @@ class Fuzz:
             time.sleep(1.0)
 
 
+def puts() -> Iterator[bytes]:
+    """The documents that queries are asked of, as requests."""
+    for name, fields in enumerate(DOCUMENTS):
+        path, body = f"/document/v1/ns/music/docid/d{name}", json.dumps({"fields": fields})
+        yield raw("POST", path, {}, body.encode())
+
+
 def _turn(number: int, examples: int) -> Callable[[Callable[[], None]], Callable[[], None]]:
     """The settings of one turn: its own seed, nothing kept on disk, what is found made small."""
     chosen = settings(
@@ -198,6 +204,8 @@ def main() -> int:
             limits = ("--idle", IDLE, "--max-body", "1")
             with serving(package, folder / "data", log, *limits) as server:
                 if options.again is not None:
+                    for request in puts():
+                        send(server.url, request)
                     console.print(str(send(server.url, unpacked(options.again))), markup=False)
                     return 0
                 fuzz = Fuzz(server, time.monotonic() + 60 * options.minutes)
