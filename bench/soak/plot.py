@@ -29,7 +29,7 @@ def plot(record: Record, path: Path, title: str) -> None:
     rates, latencies, memory = figure.subplots(3, sharex=True)
     _rates(rates, kinds, at, edges)
     _latencies(latencies, at, seconds, edges)
-    memory.plot(np.arange(len(record.memory)), record.memory, color="C3")
+    memory.plot(np.linspace(0, end, len(record.memory)), record.memory, color="C3")
     memory.set_ylim(0, 1.2 * max(record.memory, default=1.0))
     memory.set_ylabel("resident memory, MiB")
     memory.set_xlabel("seconds")
