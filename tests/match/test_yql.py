@@ -232,3 +232,14 @@ def test_bodies_in_the_seed_itself() -> None:
     assert [json.loads(body) for body in bodies] == list(SEEDS[:2])
     for body in bodies:
         parse_yql(json.loads(body), {})
+
+
+@pytest.mark.parametrize("form", ["!({})", "({} and true)", "rank({}, true)"])
+@pytest.mark.parametrize("levels", [200, 20_000])
+def test_nesting_has_a_limit(form: str, levels: int) -> None:
+    before, after = form.split("{}")
+    text = f"select * from doc where {before * levels}true{after * levels}"
+    with pytest.raises(QueryError, match="nested too deeply: at most 150 levels"):
+        parse_yql(text, {})
+    short = f"select * from doc where {before * 40}true{after * 40}"
+    assert parse_yql(short, {}).where is not None

@@ -215,3 +215,9 @@ def test_addresses_that_give_no_size_are_refused(text: str, message: str) -> Non
 def test_an_index_of_thousands_of_digits_is_refused() -> None:
     with pytest.raises(UsageError, match="has no index"):
         parse_literal(TensorType.parse("tensor(x[3])"), f"{{{{x:{'1' * 5000}}}:1}}")
+
+
+@pytest.mark.parametrize("text", ["[" * 20_000 + "]" * 20_000, "[" * 20_000, "{a:" * 20_000])
+def test_a_literal_nested_without_end(text: str) -> None:
+    with pytest.raises(UsageError):
+        literal("tensor<float>(x[2])", text)

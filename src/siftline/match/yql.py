@@ -87,6 +87,10 @@ def parse_yql(
     )
 
 
+#: Levels of the syntax tree; a pair of parentheses with an operator takes two or three.
+NESTED = 150
+
+
 @lru_cache(maxsize=1)
 def _grammar() -> Lark:
     text = files("siftline.match").joinpath("yql.lark").read_text(encoding="utf-8")
@@ -104,9 +108,21 @@ def _grammar() -> Lark:
 def _parse(text: str, start: str = "start") -> Tree[Token]:
     # An application asks with few texts and many parameters; nobody changes a tree.
     try:
-        return _grammar().parse(text, start=start)
+        tree = _grammar().parse(text, start=start)
     except UnexpectedInput as error:
         raise _syntax_error(text, error) from None
+    _check_nesting(tree)
+    return tree
+
+
+def _check_nesting(tree: Tree[Token]) -> None:
+    """QueryError where everything that walks the tree would run out of stack."""
+    waiting: list[tuple[Tree[Token], int]] = [(tree, 1)]
+    while waiting:
+        node, level = waiting.pop()
+        if level > NESTED:
+            raise failure(f"the query is nested too deeply: at most {NESTED} levels", node)
+        waiting += [(child, level + 1) for child in node.children if isinstance(child, Tree)]
 
 
 def _parse_value(text: str) -> Tree[Token]:

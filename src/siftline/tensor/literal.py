@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -68,12 +69,10 @@ def unquoted(text: str) -> str:
 
 def _read(text: str, type_: TensorType) -> Any:
     """Nested Python values; JSON's own reader where the text happens to be a list in JSON."""
-    if text.lstrip().startswith("["):
-        try:
-            return json.loads(text)
-        except ValueError:
-            pass
     try:
+        if text.lstrip().startswith("["):
+            with suppress(ValueError):
+                return json.loads(text)
         return _Values(type_).transform(_parser().parse(text))
     except UnexpectedInput as error:
         raise UsageError(
