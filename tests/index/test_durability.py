@@ -350,3 +350,18 @@ def test_labels_that_a_merge_numbers_survive_a_kill(tmp_path: Path) -> None:
         first, second = found.tensor(0), found.tensor(1)
         assert first is not None and set(first.labels) == {("0",), ("1",)}
         assert second is not None and set(second.labels) == {("red",)}
+
+
+def test_documents_replaced_all_the_time_do_not_fill_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("siftline.index.index.FLUSH_DEAD", 100)
+    size = tmp_path / "i" / "store" / "data.mdb"
+    sizes = []
+    with opened(tmp_path / "i") as index:
+        for turn in range(40):
+            titles = {f"id:t:doc::{i}": f"turn {turn} " + "word " * 400 for i in range(20)}
+            index.write(title_encoded(titles))
+            sizes.append(size.stat().st_size)
+        assert index.snapshot().document_count == 20
+    assert max(sizes[20:]) <= 1.2 * max(sizes[:20])

@@ -51,6 +51,9 @@ __all__ = ["Index", "IndexStatistics", "Snapshot", "TextStatistics"]
 
 #: bytes of records that are kept in memory before a commit writes them into a segment
 FLUSH_BYTES = 256 << 20
+
+#: Records made dead, and more than there are documents, after which they are dropped.
+FLUSH_DEAD = 8192
 _REPLAYED_AT_ONCE = 1_000
 _SCANNED_AT_ONCE = 16 << 20
 
@@ -93,6 +96,7 @@ class Index:
         self._applied = 0
         self._closed = False
         self._unbuffered = 0
+        self._dead = 0
         self._forgotten = forgotten
         self._unmarked = beside is not None
         self._lent = False
@@ -158,7 +162,9 @@ class Index:
                 self._applied = last
                 self._snapshot = None
             self._unbuffered += sum(map(len, records))
-            if self._unbuffered > FLUSH_BYTES:
+            self._dead += len(dead)
+            many = self._dead > FLUSH_DEAD and self._dead > self._store.count()
+            if self._unbuffered > FLUSH_BYTES or many:
                 self.commit()
             return last
 
@@ -213,7 +219,7 @@ class Index:
                 self._seal()
             fresh = self._pending.joined(self.layout, self._store.labels)
             slots = self._segments.commit(self._applied, fresh, everything=everything)
-            self._unbuffered = 0
+            self._unbuffered = self._dead = 0
             if slots is None:
                 return
             with self._state_lock:
