@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -10,7 +11,6 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -49,16 +49,18 @@ def test_both_protocols_on_both_ports(server: Running, http2: bool) -> None:
 
 
 def test_hundreds_of_streams_of_one_connection(server: Running) -> None:
-    with (
-        httpx.Client(http1=False, http2=True, timeout=60) as client,
-        ThreadPoolExecutor(32) as pool,
-    ):
+    async def ask_all() -> set[int]:
+        limits = httpx.Limits(max_connections=1)
+        async with httpx.AsyncClient(http1=False, http2=True, timeout=60, limits=limits) as client:
 
-        def ask(number: int) -> int:
-            query = {"query": "apple", "timeout": "30s", "hits": number % 3}
-            return client.post(f"{server.url}/search/", json=query).status_code
+            async def ask(number: int) -> int:
+                query = {"query": "apple", "timeout": "30s", "hits": number % 3}
+                return (await client.post(f"{server.url}/search/", json=query)).status_code
 
-        assert set(pool.map(ask, range(300))) == {200}
+            await ask(0)
+            return set(await asyncio.gather(*map(ask, range(300))))
+
+    assert asyncio.run(ask_all()) == {200}
 
 
 def test_a_body_over_the_limit_and_a_chunked_one(server: Running) -> None:
