@@ -73,7 +73,7 @@ def test_scores_in_the_order_of_the_passages() -> None:
     assert scores.tolist() == [320 + 5 * n for n in (40, 1, 0, 7)]
     # each pair runs at its own length, not at 512
     assert max(call["input_ids"].shape[1] for call in session.calls) == 45
-    types = session.calls[-1]["token_type_ids"][0]
+    types = session.calls[0]["token_type_ids"][0]
     assert types.tolist() == [0] * 4 + [1] * 41
 
 
