@@ -201,7 +201,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Feed a BEIR collection if needed and measure every profile on it."""
-    from siftline.experiment import evaluate_package
+    from siftline.experiment.profiles import evaluate_package
     from siftline.terminal import draw_evaluation, show_evaluation, standard_error, steps
 
     with steps(standard_error()) as progress:
@@ -227,7 +227,7 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Find the best weights of the linear combination that a profile's last phase is."""
-    from siftline.experiment import tune_package
+    from siftline.experiment.profiles import tune_package
     from siftline.terminal import show_tuning, standard_error, steps
 
     with steps(standard_error()) as progress:

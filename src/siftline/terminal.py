@@ -29,8 +29,8 @@ from siftline.engine import FeedReport
 from siftline.errors import MissingExtraError
 from siftline.evaluate.compare import HEADINGS, Comparison, notes, rows, to_json
 from siftline.evaluate.plot import plot_quality
-from siftline.experiment import Progress as Steps
-from siftline.experiment import WeightTuning
+from siftline.experiment.profiles import Progress as Steps
+from siftline.experiment.profiles import WeightTuning
 from siftline.model.convert.export import export
 from siftline.model.inventory import describe, list_models, pull
 from siftline.respond.hits import Result

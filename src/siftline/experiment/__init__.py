@@ -1,0 +1,1 @@
+"""Where the engine, training and evaluation meet: experiments on judged collections."""
