@@ -32,7 +32,7 @@ from siftline.rank.models import OnnxModels
 from siftline.rank.phases import rank
 from siftline.rank.plan import ListedFeature, Plan, make_plan
 from siftline.rank.statistics import PhaseTrace
-from siftline.respond.answer import unfilled
+from siftline.respond.answer import answer
 from siftline.respond.filling import finish
 from siftline.respond.hits import Result
 from siftline.schema.definition import OnnxModel, Schema
@@ -255,6 +255,6 @@ class Engine:
             "matching", snapshot.document_count, len(candidates), time.perf_counter() - started
         )
         ranked = rank(plan, snapshot, prepared, candidates, features=features)
-        return unfilled(
+        return answer(
             snapshot, self.schema, prepared, ranked, matching, started, cluster=self.cluster
         )

@@ -19,6 +19,7 @@ from siftline.match.query import All, Query
 from siftline.rank.ranked import Ranked
 from siftline.rank.statistics import PhaseTrace
 from siftline.respond.answer import answer
+from siftline.respond.filling import finish
 from siftline.respond.hits import Coverage, Hit, Result
 from siftline.respond.problems import SearchError
 from siftline.respond.render import to_json
@@ -149,7 +150,8 @@ def answered(searched: tuple[Schema, Index], **asked: Any) -> Result:
         ({"s": float("inf")}, {"s": 0.0}),
     )
     matching = PhaseTrace("matching", 20, 9, 0.002)
-    return answer(index.snapshot(), schema, prepared, ranked, matching, time.perf_counter())
+    found = answer(index.snapshot(), schema, prepared, ranked, matching, time.perf_counter())
+    return finish(found)
 
 
 def test_an_answer(searched: tuple[Schema, Index]) -> None:

@@ -1,4 +1,4 @@
-"""Ranked documents to a Result: scores and features attached, phases traced, summaries filled."""
+"""Ranked documents to a Result: scores and features attached, phases traced."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from siftline.rank.ranked import Ranked
 from siftline.rank.statistics import PhaseTrace
-from siftline.respond.filling import Found, Stored, finish
+from siftline.respond.filling import Found, Stored
 from siftline.respond.hits import Coverage, Hit, Result, Timing
 from siftline.respond.summary import has_id, shown_fields
 from siftline.respond.trace import Trace
@@ -31,25 +31,11 @@ def answer(
     *,
     cluster: str = "content",
 ) -> Result:
-    """The answer to a query, hits filled.
+    """The answer to a query; hits have no fields yet, but know where they are (`filling`).
 
     matching: how many documents were matched, and in what time. started: `time.perf_counter()` when
     the query came in.
     """
-    return finish(unfilled(snapshot, schema, prepared, ranked, matching, started, cluster=cluster))
-
-
-def unfilled(
-    snapshot: Snapshot,
-    schema: Schema,
-    prepared: Prepared,
-    ranked: Ranked,
-    matching: PhaseTrace,
-    started: float,
-    *,
-    cluster: str = "content",
-) -> Result:
-    """The same without fields; each hit knows where they are (`filling`)."""
     query = prepared.query
     search = Found(
         snapshot,
