@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from siftline.errors import SiftlineError, UsageError
+from siftline.experiment.commands import TRAIN_EXAMPLE, idf_app, train
 from siftline.load.command import FBENCH_EXAMPLE, fbench
 
 app = typer.Typer(
@@ -236,6 +237,8 @@ def tune(
 
 
 app.command(epilog=FBENCH_EXAMPLE)(fbench)
+app.command(epilog=TRAIN_EXAMPLE)(train)
+app.add_typer(idf_app, name="idf")
 
 
 SERVE_EXAMPLE = "Example: siftline serve examples/stdlib --port 8080"
