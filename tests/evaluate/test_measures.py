@@ -51,6 +51,15 @@ def test_cutoffs() -> None:
     assert found.means == {"ndcg@10": 0, "mrr@10": 0, "recall@100": 0.5}
 
 
+def test_a_deeper_cutoff_where_it_is_asked_for() -> None:
+    deep = [f"x{i}" for i in range(999)]
+    run = {"q": ranking(*deep, "a", "b")}
+    found = measure({"q": {"a": 1, "b": 1}}, run, ["recall@1000", "recall@100"])
+    assert found.means == {"recall@1000": 0.5, "recall@100": 0}
+    with pytest.raises(UsageError, match="known: ndcg@10, mrr@10, recall@100, recall@1000"):
+        measure(JUDGMENTS, {}, ["recall@7"])
+
+
 @given(st.permutations(["a", "b", "c", "x", "y"]), st.integers(1, 5))
 def test_the_order_counts_and_equal_scores_do_not_change_it(order: list[str], tied: int) -> None:
     apart = measure(JUDGMENTS, {"q1": ranking(*order)})

@@ -1,4 +1,4 @@
-"""Quality of a run against judgments, by ir_measures: nDCG@10, MRR@10, Recall@100.
+"""Quality of a run against judgments, by ir_measures: nDCG@10, MRR@10, Recall@100, Recall@1000.
 
 Every judged query counts. One that the run does not answer is zero, and one that is not judged
 is left out.
@@ -15,8 +15,9 @@ from siftline.errors import UsageError
 from siftline.evaluate.judgments import Judgments
 from siftline.evaluate.runs import Run, check_run
 
-#: our name → the name that ir_measures gives the measure
+#: our name → the name that ir_measures gives the measure; measured where no others are asked for
 MEASURES = {"ndcg@10": "nDCG@10", "mrr@10": "RR@10", "recall@100": "R@100"}
+KNOWN = {**MEASURES, "recall@1000": "R@1000"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,14 +51,14 @@ def measure(judgments: Judgments, run: Run, measures: Sequence[str] = tuple(MEAS
     """
     import ir_measures
 
-    unknown = [name for name in measures if name not in MEASURES]
+    unknown = [name for name in measures if name not in KNOWN]
     if unknown:
-        raise UsageError(f"unknown measure '{unknown[0]}' (known: {', '.join(MEASURES)})")
+        raise UsageError(f"unknown measure '{unknown[0]}' (known: {', '.join(KNOWN)})")
     if not judgments:
         raise UsageError("there is no judged query to measure")
     check_run(run)
     ranks = {query: _by_rank(run[query]) for query in judgments if run.get(query)}
-    names = {ir_measures.parse_measure(MEASURES[name]): name for name in measures}
+    names = {ir_measures.parse_measure(KNOWN[name]): name for name in measures}
     queries = tuple(judgments)
     row = {query: i for i, query in enumerate(queries)}
     values = {name: np.zeros(len(queries)) for name in measures}

@@ -183,6 +183,20 @@ def search_sparse(
     return heap.top()
 
 
+def search_impacts(
+    reader: SparsePostings, labels: np.ndarray, weights: np.ndarray, count: int
+) -> Top:
+    """The best `count` documents of postings that belong to no snapshot, by dot product.
+
+    labels: distinct label numbers `(n,)`. weights: float64 `(n,)`, at least 0, as those of the
+    postings are. Of the documents that share a label.
+    """
+    heap = _Heap(min(count, len(reader.rows)))
+    if len(heap.arrays[0]) and len(weights):
+        _search_sparse(reader, labels, weights, _EVERY, heap, 0)
+    return heap.top()
+
+
 def _search_sparse(
     reader: SparsePostings,
     numbers: np.ndarray,

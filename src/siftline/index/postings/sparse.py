@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from siftline.index.arrays import Arrays
-from siftline.index.labels import FieldLabels
 from siftline.index.packed import SparseRows
+from siftline.tensor.batch import Findable
 
 
 class SparseVectors:
@@ -15,7 +15,7 @@ class SparseVectors:
     labels: int32 numbers of the field's labels. weights: float32, None where every weight is 1.
     """
 
-    def __init__(self, arrays: Arrays, vocabulary: FieldLabels) -> None:
+    def __init__(self, arrays: Arrays, vocabulary: Findable) -> None:
         self.vocabulary = vocabulary
         weights = arrays["forward_weights"] if "forward_weights" in arrays else None
         self.rows = SparseRows(arrays["forward_indptr"], arrays["forward_labels"], weights)
@@ -35,7 +35,7 @@ class SparsePostings(SparseVectors):
     nonnegative: whether no weight is below zero; impacts bound nothing for a negative query weight.
     """
 
-    def __init__(self, arrays: Arrays, vocabulary: FieldLabels) -> None:
+    def __init__(self, arrays: Arrays, vocabulary: Findable) -> None:
         super().__init__(arrays, vocabulary)
         self.terms = arrays["terms"]
         self.indptr = arrays["indptr"]
