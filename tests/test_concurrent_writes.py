@@ -22,14 +22,8 @@ from siftline.errors import ConditionError
 from siftline.feed.operation import DocumentId, Operation
 from siftline.feed.outcome import Outcome
 from siftline.intake import Intake
+from small_package import write_package
 
-SERVICES = """<services version="1.0">
-  <container id="default" version="1.0"><search/><document-api/></container>
-  <content id="c" version="1.0">
-    <documents><document type="d" mode="index"/></documents>
-  </content>
-</services>
-"""
 SCHEMA = """schema d {
   document d {
     field n type int { indexing: attribute | summary }
@@ -113,12 +107,8 @@ class ConcurrentWrites(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
         self.folder = TemporaryDirectory()
-        package = Path(self.folder.name) / "c"
-        (package / "schemas").mkdir(parents=True)
-        (package / "services.xml").write_text(SERVICES)
-        (package / "schemas" / "d.sd").write_text(SCHEMA)
-        self.package = package
-        self.app = siftline.open(package)
+        self.package = write_package(Path(self.folder.name) / "c", SCHEMA)
+        self.app = siftline.open(self.package)
         self.intake = Intake(self.use, batch=5, idle=0.001)
         self.model: Model = {}
 

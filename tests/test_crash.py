@@ -12,17 +12,9 @@ import time
 from pathlib import Path
 
 import siftline
+from small_package import write_package
 
 ROUNDS = int(os.environ.get("SIFTLINE_CRASH_ROUNDS", "3"))
-
-SERVICES = """<services version="1.0">
-  <container id="default" version="1.0"><search/><document-api/></container>
-  <content id="notes" version="1.0">
-    <min-redundancy>1</min-redundancy>
-    <documents><document type="note" mode="index"/></documents>
-  </content>
-</services>
-"""
 
 SCHEMA = """schema note {
   document note {
@@ -104,11 +96,7 @@ with siftline.open(sys.argv[1]) as app:
 
 
 def notes(tmp_path: Path) -> Path:
-    package = tmp_path / "notes"
-    (package / "schemas").mkdir(parents=True)
-    (package / "services.xml").write_text(SERVICES)
-    (package / "schemas" / "note.sd").write_text(SCHEMA)
-    return package
+    return write_package(tmp_path / "notes", SCHEMA)
 
 
 def test_what_the_intake_acknowledged_survives_kill_9(tmp_path: Path) -> None:

@@ -17,14 +17,7 @@ from siftline.match.deadline import Deadline
 from siftline.match.query import Query
 from siftline.tensor.tensor import Tensor
 from siftline.tensor.types import TensorType
-
-SERVICES = """<services version="1.0">
-  <container id="default" version="1.0"><search/><document-api/></container>
-  <content id="shop" version="1.0">
-    <documents><document type="item" mode="index"/></documents>
-  </content>
-</services>
-"""
+from small_package import write_package
 
 SCHEMA = """schema item {
   document item {
@@ -55,10 +48,9 @@ EVERY = "select * from item where true"
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
     folder = tmp_path_factory.mktemp("packages") / "shop"
-    for name in ("schemas", "search/query-profiles", "ext"):
+    write_package(folder, SCHEMA)
+    for name in ("search/query-profiles", "ext"):
         (folder / name).mkdir(parents=True)
-    (folder / "services.xml").write_text(SERVICES)
-    (folder / "schemas/item.sd").write_text(SCHEMA)
     (folder / "ext/siftline.toml").write_text(SETTINGS)
     for id_, timeout in (("patient", "10s"), ("hasty", "0ms")):
         text = PATIENT.replace("patient", id_).format(timeout)

@@ -9,15 +9,7 @@ import pytest
 import siftline
 from siftline.application import Application
 from siftline.errors import DocumentError, PackageError, QueryError, StoreError, UsageError
-
-SERVICES = """<services version="1.0">
-  <container id="default" version="1.0"><search/><document-api/></container>
-  <content id="fruit" version="1.0">
-    <min-redundancy>1</min-redundancy>
-    <documents><document type="fruit" mode="index"/></documents>
-  </content>
-</services>
-"""
+from small_package import write_package
 
 SCHEMA = """schema fruit {
   document fruit {
@@ -54,11 +46,7 @@ FRUIT: list[dict[str, Any]] = [
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    folder = tmp_path / "fruit"
-    (folder / "schemas").mkdir(parents=True)
-    (folder / "services.xml").write_text(SERVICES)
-    (folder / "schemas" / "fruit.sd").write_text(SCHEMA)
-    return folder
+    return write_package(tmp_path / "fruit", SCHEMA, cluster="fruit")
 
 
 @pytest.fixture

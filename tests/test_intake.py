@@ -24,14 +24,8 @@ from siftline.feed.operation import DocumentId, Operation
 from siftline.feed.outcome import Outcome
 from siftline.index.space import Space
 from siftline.intake import Intake
+from small_package import write_package
 
-SERVICES = """<services version="1.0">
-  <container id="default" version="1.0"><search/><document-api/></container>
-  <content id="notes" version="1.0">
-    <documents><document type="note" mode="index"/></documents>
-  </content>
-</services>
-"""
 SCHEMA = """schema note {
   document note {
     field text type string { indexing: index | summary }
@@ -44,11 +38,7 @@ SCHEMA = """schema note {
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[Application]:
-    folder = tmp_path / "notes"
-    (folder / "schemas").mkdir(parents=True)
-    (folder / "services.xml").write_text(SERVICES)
-    (folder / "schemas" / "note.sd").write_text(SCHEMA)
-    with siftline.open(folder) as application:
+    with siftline.open(write_package(tmp_path / "notes", SCHEMA)) as application:
         yield application
 
 

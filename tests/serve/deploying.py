@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from serving import SCHEMA, SERVICES, clients_of, fed_package
+from serving import FILES, clients_of, fed_package
 from starlette.testclient import TestClient
 
 from siftline.serve.host import Host
@@ -21,7 +21,6 @@ from siftline.serve.start import open_host
 TENANT = "/application/v2/tenant/default"
 INSTANCE = f"{TENANT}/application/default/environment/prod/region/default/instance/default"
 ZIP = {"Content-Type": "application/zip"}
-FILES = {"services.xml": SERVICES, "schemas/fruit.sd": SCHEMA}
 
 Files = Mapping[str, str | bytes]
 

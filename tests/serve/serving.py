@@ -20,18 +20,12 @@ from siftline.serve.app import config_app, container_app
 from siftline.serve.host import Host
 from siftline.serve.options import Options
 from siftline.serve.warm import warm
+from small_package import package_files, write_package
 
 START_SECONDS = 60
 STOP_SECONDS = 40
 
-SERVICES = """<services version="1.0">
-  <container id="default" version="1.0"><search/><document-api/></container>
-  <content id="fruits" version="1.0">
-    <min-redundancy>1</min-redundancy>
-    <documents><document type="fruit" mode="index"/></documents>
-  </content>
-</services>
-"""
+CLUSTER = "fruits"
 
 SCHEMA = """schema fruit {
   document fruit {
@@ -51,6 +45,9 @@ SCHEMA = """schema fruit {
 }
 """
 
+#: the package: path → text
+FILES = package_files(SCHEMA, cluster=CLUSTER)
+
 DOCUMENTS = [
     {"id": "1", "title": "red apple", "price": 3, "vec": [1.0, 0.0]},
     {"id": "2", "title": "green apple pie", "price": 7, "vec": [0.5, 0.5]},
@@ -58,17 +55,14 @@ DOCUMENTS = [
 ]
 
 
-def write_package(folder: Path) -> Path:
+def fruit_package(folder: Path) -> Path:
     """The fruit package in a new folder."""
-    (folder / "schemas").mkdir(parents=True)
-    (folder / "services.xml").write_text(SERVICES)
-    (folder / "schemas" / "fruit.sd").write_text(SCHEMA)
-    return folder
+    return write_package(folder, SCHEMA, cluster=CLUSTER)
 
 
 def fed_package(folder: Path) -> Path:
     """The fruit package with its documents in the index beside it."""
-    write_package(folder)
+    fruit_package(folder)
     with Application.open(folder) as application:
         assert application.feed(DOCUMENTS).errors == []
     return folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from textwrap import dedent
 
-from serving import clients_of, host_of, write_package
+from serving import clients_of, fruit_package, host_of
 
 CODE = """
     from siftline.process import Progress
@@ -32,7 +32,7 @@ CHAINS = (
 
 
 def package(folder: Path) -> Path:
-    write_package(folder)
+    fruit_package(folder)
     (folder / "ext" / "components").mkdir(parents=True)
     (folder / "ext" / "components" / "work.py").write_text(dedent(CODE))
     services = (folder / "services.xml").read_text()

@@ -10,7 +10,6 @@ from urllib.parse import quote
 
 import pytest
 from deploying import (
-    FILES,
     INSTANCE,
     TENANT,
     ZIP,
@@ -21,6 +20,7 @@ from deploying import (
     tarred,
     zipped,
 )
+from serving import FILES
 
 from siftline.serve.options import Limits
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deploying import FILES, INSTANCE, TENANT, ZIP, Server, changed, fruit_server, served, zipped
-from serving import fed_package
+from deploying import INSTANCE, TENANT, ZIP, Server, changed, fruit_server, served, zipped
+from serving import FILES, fed_package
 from small_embedder import embedder_files
 
 from siftline.errors import StoreError

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import httpx
-from deploying import FILES, INSTANCE, TENANT, ZIP, changed, zipped
-from serving import running, write_package
+from deploying import INSTANCE, TENANT, ZIP, changed, zipped
+from serving import FILES, fruit_package, running
 
 #: 1 in the suite; `SIFTLINE_CRASH_ROUNDS=20` for the long version
 ROUNDS = int(os.environ.get("SIFTLINE_CRASH_ROUNDS", "1"))
@@ -50,7 +50,7 @@ def found(url: str) -> set[int]:
 
 def test_a_server_killed_while_it_deploys_has_lost_nothing(tmp_path: Path) -> None:
     randomness = random.Random(11)
-    folder = write_package(tmp_path / "fruits")
+    folder = fruit_package(tmp_path / "fruits")
     fed: list[int] = []
     session = 0
     for _ in range(ROUNDS):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from textwrap import dedent
 
-from serving import clients_of, host_of, write_package
+from serving import clients_of, fruit_package, host_of
 
 from siftline.application import Application
 
@@ -28,7 +28,7 @@ CODE = """
 
 def package(folder: Path, **bindings: str) -> Path:
     """The fruit package with handlers: function of CODE → path."""
-    write_package(folder)
+    fruit_package(folder)
     (folder / "ext" / "components").mkdir(parents=True)
     (folder / "ext" / "components" / "work.py").write_text(dedent(CODE))
     elements = "".join(

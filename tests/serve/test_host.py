@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import fed_package, host_of, write_package
+from serving import fed_package, fruit_package, host_of
 
 from siftline.application import Application
 from siftline.errors import StoreError, UnavailableError
@@ -139,7 +139,7 @@ def test_close_waits_no_longer_than_the_grace() -> None:
 def test_close_finishes_what_the_intake_accepted(tmp_path: Path) -> None:
     from siftline.feed.operation import DocumentId, Operation
 
-    folder = write_package(tmp_path / "fruit")
+    folder = fruit_package(tmp_path / "fruit")
     with host_of(folder) as host:
         futures = [
             host.intake.submit(

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from serving import clients_of, host_of, write_package
+from serving import clients_of, fruit_package, host_of
 from starlette.testclient import TestClient
 
 from model_package import embedding_table, model_server, write_transformer
@@ -295,7 +295,7 @@ def test_other_methods_are_405(client: TestClient) -> None:
 
 
 def test_a_package_without_the_element_has_no_models(tmp_path: Path) -> None:
-    with host_of(write_package(tmp_path / "fruit")) as host, clients_of(host) as (container, _):
+    with host_of(fruit_package(tmp_path / "fruit")) as host, clients_of(host) as (container, _):
         assert "<model-evaluation/>" in error(container, "/", 404)
 
 

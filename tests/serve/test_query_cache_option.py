@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from deploying import FILES, Server, served
+from deploying import Server, served
+from serving import FILES
 
 MIB = 1 << 20
 CACHE = '[cache]\nquery-encodings = "2 MiB"\n'

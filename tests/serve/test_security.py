@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from serving import clients_of, host_of, write_package
+from serving import clients_of, fruit_package, host_of
 
 from siftline.errors import UsageError
 from siftline.serve.options import Options
@@ -64,7 +64,7 @@ def test_the_token_is_no_part_of_what_is_shown() -> None:
 
 
 def test_a_token_is_asked_for_on_both_ports(tmp_path: Path) -> None:
-    folder = write_package(tmp_path / "fruit")
+    folder = fruit_package(tmp_path / "fruit")
     with host_of(folder, Options(token="secret")) as host, clients_of(host) as both:
         for client in both:
             for headers in (

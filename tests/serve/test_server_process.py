@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from serving import Running, fed_package, running, write_package
+from serving import Running, fed_package, fruit_package, running
 from typer.testing import CliRunner
 
 from siftline.__main__ import app
@@ -106,7 +106,7 @@ def test_many_idle_connections_leave_room_for_requests(server: Running) -> None:
 
 
 def test_a_port_that_is_taken_is_a_clear_error(tmp_path: Path) -> None:
-    folder = write_package(tmp_path / "fruit")
+    folder = fruit_package(tmp_path / "fruit")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -131,7 +131,7 @@ def test_a_port_that_is_taken_is_a_clear_error(tmp_path: Path) -> None:
 def test_what_cannot_be_served_is_refused(
     tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    folder = write_package(tmp_path / "fruit")
+    folder = fruit_package(tmp_path / "fruit")
     if "--host" in arguments and "0.0.0.0" not in arguments:
         arguments = [*arguments, "--token", "t"]
     result = CliRunner().invoke(app, ["serve", str(folder), "--config-port", "0", *arguments])
