@@ -6,6 +6,7 @@ import pytest
 from encode_fakes import CLS, IDS, SEP, UNK, raw_tokenizer, tokenizer, tokenizer_file
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import processors
 
 from siftline.encode.tokenizer import Tokenizer
 from siftline.errors import ModelError
@@ -97,3 +98,31 @@ def test_files_that_are_no_tokenizer(tmp_path: Path) -> None:
     path.write_text(json.dumps({"model": "none"}))
     with pytest.raises(ModelError, match="not a tokenizer.json"):
         Tokenizer.open(path)
+
+
+words = st.lists(st.sampled_from(["hello", "a", "b", "ny", "zzz"]), max_size=9).map(" ".join)
+
+
+@given(st.lists(st.tuples(words, words), min_size=1, max_size=4), st.integers(6, 14))
+def test_pairs_are_those_of_the_library(pairs: list[tuple[str, str]], length: int) -> None:
+    raw = raw_tokenizer()
+    raw.enable_truncation(length, strategy="longest_first")
+    rows, types = tokenizer().pairs(pairs, max_length=length)
+    for pair, row, kinds in zip(pairs, rows, types, strict=True):
+        expected = raw.encode(*pair)
+        if min(len(text.split()) for text in pair) < length - 3:
+            assert (row.tolist(), kinds.tolist()) == (expected.ids, expected.type_ids)
+        else:  # a text beyond the length counts as one of the length
+            assert len(row) == len(expected.ids)
+
+
+def test_a_pair_of_another_model_family() -> None:
+    raw = raw_tokenizer()
+    raw.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] [SEP] $B [SEP]",
+        special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)],
+    )
+    rows, types = Tokenizer(raw).pairs([("hello", "world a")])
+    assert rows[0].tolist() == [CLS, HELLO, SEP, SEP, WORLD, A, SEP]
+    assert types[0].tolist() == [0] * 7

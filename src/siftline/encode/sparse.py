@@ -6,7 +6,7 @@ taken first, as the rest is monotone. Special tokens stand for no text and weigh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -123,32 +123,13 @@ class SparseEmbedder:
             distinct.append(ids[~np.isin(ids, specials)])
         return distinct
 
-    def _weights(self, hidden: Hidden, vocabulary: int) -> np.ndarray:
-        values = hidden.values.astype(np.float32, copy=False)
-        if values.ndim not in (2, 3) or values.shape[-1] < vocabulary:
-            raise ModelError(
-                f"a sparse encoder gives logits (batch, length, {vocabulary}) or weights "
-                f"(batch, {vocabulary}); this model's output has the shape {values.shape}"
-            )
-        if values.ndim == 3:
-            pooled = np.zeros((len(values), values.shape[2]), np.float32)
-            for i, length in enumerate(hidden.lengths):
-                if length:
-                    values[i, :length].max(axis=0, out=pooled[i])
-            values = np.log1p(np.maximum(pooled, 0))
-            if self._options.activation == "log1p-log1p":
-                values = np.log1p(values)
-        # Some models pad their vocabulary to a round size; no token has those ids.
-        values = values[:, :vocabulary]
-        if self._options.zero_specials:
-            values = values.copy()
-            values[:, list(self._tokenizer().special_ids)] = 0
-        return values
-
     def _kept(self, hidden: Hidden, vocabulary: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Ids int32 ascending and weights float32 above the floor, for each row."""
         found = []
-        for weights in self._weights(hidden, vocabulary):
+        options = self._options
+        specials = self._tokenizer().special_ids if options.zero_specials else ()
+        logarithms = 2 if options.activation == "log1p-log1p" else 1
+        for weights in token_weights(hidden, vocabulary, specials, logarithms):
             kept = np.flatnonzero(weights > self._floor(weights))
             found.append((kept.astype(np.int32), weights[kept]))
         return found
@@ -156,6 +137,37 @@ class SparseEmbedder:
     def _floor(self, weights: np.ndarray) -> float:
         """Weights must be above this: the threshold, or the pruned part of the largest."""
         return max(0.0, self._options.threshold, self._options.prune_ratio * float(weights.max()))
+
+
+def token_weights(
+    hidden: Hidden, vocabulary: int, zeroed: Collection[int], logarithms: int = 1
+) -> np.ndarray:
+    """Weights `(b, V)` float32, V = vocabulary, of a model's output for a batch of texts.
+
+    Logits `(b, n, V)` become ln(1 + relu(max over the text's positions)), once more for two
+    logarithms; weights `(b, V)` are taken as they are. zeroed: token ids that weigh nothing.
+    ModelError for an output of another shape.
+    """
+    values = hidden.values.astype(np.float32, copy=False)
+    if values.ndim not in (2, 3) or values.shape[-1] < vocabulary:
+        raise ModelError(
+            f"a sparse encoder gives logits (batch, length, {vocabulary}) or weights "
+            f"(batch, {vocabulary}); this model's output has the shape {values.shape}"
+        )
+    if values.ndim == 3:
+        pooled = np.zeros((len(values), values.shape[2]), np.float32)
+        for i, length in enumerate(hidden.lengths):
+            if length:
+                values[i, :length].max(axis=0, out=pooled[i])
+        values = np.maximum(pooled, 0)
+        for _ in range(logarithms):
+            values = np.log1p(values)
+    # Some models pad their vocabulary to a round size; no token has those ids.
+    values = values[:, :vocabulary]
+    if zeroed:
+        values = values.copy()
+        values[:, list(zeroed)] = 0
+    return values
 
 
 def _batch(

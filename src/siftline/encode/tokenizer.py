@@ -119,6 +119,44 @@ class Tokenizer:
             return rows
         return [np.concatenate([self._prefix, row, self._suffix]) for row in rows]
 
+    def pairs(
+        self, pairs: Sequence[tuple[str, str]], *, max_length: int | None = None
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Rows of token ids and of token types for pairs of texts, with a pair's special tokens.
+
+        Cut to `max_length` by the strategy longest_first: the longer text loses its end until the
+        pair fits, both equally once they are of one length. A text is tokenised once, in however
+        many pairs it stands.
+        """
+        before, between, after, types = self._pair_template
+        length = self.max_length if max_length is None else max_length
+        added = len(before) + len(between) + len(after)
+        limit = None if length is None else max(0, length - added)
+        texts = list(dict.fromkeys(text for pair in pairs for text in pair))
+        plain = dict(zip(texts, self._plain(texts, limit), strict=True))
+        rows, kinds = [], []
+        for one, other in pairs:
+            first, second = plain[one], plain[other]
+            if limit is not None:
+                keep, rest = _longest_first(len(first), len(second), limit)
+                first, second = first[:keep], second[:rest]
+            parts = [before, first, between, second, after]
+            rows.append(np.concatenate(parts))
+            kinds.append(np.repeat(types, [len(part) for part in parts]))
+        return rows, kinds
+
+    @cached_property
+    def _pair_template(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Special ids before, between and after a pair, and the types `(5,)` of all its parts."""
+        encoding = self._raw.encode("a", "b")
+        own = [-1 if part is None else part for part in encoding.sequence_ids]
+        ids, types = np.array(encoding.ids, np.int64), np.array(encoding.type_ids, np.int64)
+        first, second = [i for i, x in enumerate(own) if x == 0], own.index(1)
+        last = len(own) - own[::-1].index(1)
+        before, between, after = ids[: first[0]], ids[first[-1] + 1 : second], ids[last:]
+        at = [0 if len(before) else first[0], first[0], min(first[-1] + 1, second), second, -1]
+        return before, between, after, types[at]
+
     def _plain(self, texts: Sequence[str], limit: int | None) -> list[np.ndarray]:
         window = CHUNK if limit is None else 16 * limit + 1024
         clean = [_encodable(text) for text in texts]
@@ -162,6 +200,17 @@ def _template(raw: Any) -> tuple[np.ndarray, np.ndarray]:
     before = next((i for i, special in enumerate(mask) if not special), len(mask))
     ids = np.array(encoding.ids, dtype=np.int64)
     return ids[:before], ids[before + plain :]
+
+
+def _longest_first(first: int, second: int, limit: int) -> tuple[int, int]:
+    """How many tokens of two texts stay, at most `limit` together (`tokenizers`' longest_first)."""
+    if first + second <= limit:
+        return first, second
+    short = min(first, second)
+    long = max(short, limit - short) if short <= limit else short
+    if short + long > limit:
+        short, long = limit // 2, limit // 2 + limit % 2
+    return (short, long) if first <= second else (long, short)
 
 
 def _pieces(text: str, window: int) -> Iterator[str]:
