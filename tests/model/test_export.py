@@ -337,6 +337,19 @@ def test_sentence_transformers_sparse(bert: Path) -> None:
         read_recipe(bert)
 
 
+def test_what_a_trained_encoder_says_of_its_head(bert: Path) -> None:
+    head = {"activation": "l0", "prune_ratio": 0.1}
+    (bert / "config.json").write_text(json.dumps({**BERT_CONFIG, "sparse_head": head}))
+    found = read_recipe(bert)
+    assert (found.task, found.logarithms, found.prune_ratio) == ("sparse", 2, 0.1)
+    assert found.zero_special_tokens
+    (bert / "config.json").write_text(
+        json.dumps({**BERT_CONFIG, "sparse_head": {"activation": "l3"}})
+    )
+    with pytest.raises(ModelError, match="'l3' is unknown .known: log1p, l0."):
+        read_recipe(bert)
+
+
 def test_router_leads_to_the_document_side(bert: Path, tmp_path: Path) -> None:
     folder = tmp_path / "router"
     folder.mkdir()

@@ -124,6 +124,18 @@ def test_what_is_saved_is_opened_again(folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "model.safetensors").is_file()
 
 
+def test_activation_and_pruning_are_saved_and_can_be_overruled(
+    folder: Path, tmp_path: Path
+) -> None:
+    SparseEncoder.open(folder, activation="l0", prune_ratio=0.25).save(tmp_path / "out")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / "out" / name).write_bytes((folder / name).read_bytes())
+    again = SparseEncoder.open(tmp_path / "out")
+    assert (again.activation, again.prune_ratio) == ("l0", 0.25)
+    other = SparseEncoder.open(tmp_path / "out", activation="log1p")
+    assert (other.activation, other.prune_ratio) == ("log1p", 0.25)
+
+
 def test_a_backbone_without_a_head_gets_a_tied_one(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "bare"
     model = BertModel.from_pretrained(folder, add_pooling_layer=False)

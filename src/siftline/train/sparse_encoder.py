@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from siftline.errors import ModelError, UsageError
+from siftline.model.convert.recipe import HEAD_KEY, LOGARITHMS, read_recipe
 from siftline.train.head import max_logits
 
 #: log1p: ln(1 + relu(x)). l0: ln(1 + ln(1 + relu(x))).
@@ -68,11 +69,14 @@ class SparseEncoder(nn.Module):
     def open(folder: Path | str, **options: Any) -> SparseEncoder:
         """The encoder of a transformers folder; options as for the constructor.
 
+        The folder of a sentence-transformers SparseEncoder is one too. What a folder says about
+        activation and pruning is taken where no option says otherwise.
         A backbone without a masked-language-model head gets one: its output layer is tied to the
         word embeddings and its dense layer begins as the identity.
         """
         from transformers import AutoModelForMaskedLM, AutoTokenizer
 
+        folder, written = _written(folder)
         try:
             model, loaded = AutoModelForMaskedLM.from_pretrained(
                 str(folder), output_loading_info=True
@@ -86,7 +90,7 @@ class SparseEncoder(nn.Module):
                 f"{model.config.vocab_size}"
             )
         begin_as_identity(model, loaded["missing_keys"])
-        return SparseEncoder(model, tokenizer.all_special_ids, **options)
+        return SparseEncoder(model, tokenizer.all_special_ids, **{**written, **options})
 
     @property
     def vocabulary(self) -> int:
@@ -115,9 +119,23 @@ class SparseEncoder(nn.Module):
             self.model.set_output_embeddings(_PassOn())
 
     def save(self, folder: Path) -> None:
-        """Write the model as a transformers folder, weights as safetensors."""
+        """Write a transformers folder: weights as safetensors, the activation in its config."""
+        head = {"activation": self.activation, "prune_ratio": self.prune_ratio}
         with self.whole() as model:
+            setattr(model.config, HEAD_KEY, head)
             model.save_pretrained(str(folder), safe_serialization=True)
+
+
+def _written(folder: Path | str) -> tuple[Path | str, dict[str, Any]]:
+    """The folder of the transformer, and the options that a sparse encoder was saved with."""
+    place = Path(folder)
+    if not (place / "config.json").is_file() and not (place / "modules.json").is_file():
+        return folder, {}
+    recipe = read_recipe(place)
+    if recipe.task != "sparse":
+        return recipe.transformer, {}
+    activation = next(name for name, n in LOGARITHMS.items() if n == recipe.logarithms)
+    return recipe.transformer, {"activation": activation, "prune_ratio": recipe.prune_ratio}
 
 
 class _PassOn(nn.Module):

@@ -9,25 +9,37 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from siftline.errors import ModelError
+from siftline.errors import ModelError, Place
 from siftline.model.convert.architecture import read_config
 from siftline.model.convert.heads import Task
+
+#: Key of config.json under which a trained sparse encoder says what stands on its logits:
+#: `activation` (log1p or l0, which has two logarithms) and `prune_ratio`. Its special tokens weigh 0.
+HEAD_KEY = "sparse_head"
+LOGARITHMS = {"log1p": 1, "l0": 2}
 
 _HARMLESS = ("Pooling", "Normalize")
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Where the transformer stands, what to write after it, and a projection's own folder."""
+    """Where the transformer stands, what to write after it, and a projection's own folder.
+
+    logarithms, zero_special_tokens, prune_ratio: of a sparse head. queries: the folder of the
+    weights of inference-free queries.
+    """
 
     transformer: Path
     task: Task
     logarithms: int = 1
     projection: Path | None = None
+    zero_special_tokens: bool = False
+    prune_ratio: float = 0.0
+    queries: Path | None = None
 
 
 def read_recipe(folder: Path) -> Recipe:
@@ -36,7 +48,7 @@ def read_recipe(folder: Path) -> Recipe:
         raise ModelError(f"there is no model folder {folder}")
     modules = _modules(folder)
     if not modules:
-        return Recipe(folder, _task_of(read_config(folder)))
+        return _plain(folder)
     transformer: Path | None = None
     task: Task | None = None
     logarithms, projection = 1, None
@@ -55,7 +67,31 @@ def read_recipe(folder: Path) -> Recipe:
         config = read_config(transformer)
         pooled = any(kind == "Pooling" for kind, _ in modules)
         task = "dense" if pooled else _task_of(config)
-    return Recipe(transformer, task, logarithms, projection)
+    if task != "sparse":
+        return Recipe(transformer, task, logarithms, projection)
+    own = _plain(transformer)
+    return replace(own, task=task, logarithms=logarithms, queries=_query_weights(folder))
+
+
+def _plain(folder: Path) -> Recipe:
+    """The recipe of a transformers folder; ModelError for an activation that does not exist."""
+    config = read_config(folder)
+    head = config.get(HEAD_KEY)
+    if head is None:
+        return Recipe(folder, _task_of(config))
+    activation, ratio = head.get("activation", "log1p"), head.get("prune_ratio", 0.0)
+    if activation not in LOGARITHMS:
+        raise ModelError(
+            f"the activation '{activation}' is unknown (known: {', '.join(LOGARITHMS)})",
+            Place(str(folder / "config.json"), field=HEAD_KEY),
+        )
+    return Recipe(
+        folder,
+        "sparse",
+        LOGARITHMS[activation],
+        zero_special_tokens=True,
+        prune_ratio=float(ratio),
+    )
 
 
 def _task_of(config: Mapping[str, Any]) -> Task:
@@ -77,16 +113,27 @@ def _modules(folder: Path) -> list[tuple[str, Path]]:
     found: list[tuple[str, Path]] = []
     for module in _json(path):
         kind, place = module["type"].rpartition(".")[2], folder / module["path"]
-        found += _route(place) if kind == "Router" else [(kind, place)]
+        route = _route(place, "document") if kind == "Router" else [(kind, place)]
+        if not route:
+            raise ModelError(f"{place / 'router_config.json'} has no route 'document'")
+        found += route
     return found
 
 
-def _route(folder: Path) -> list[tuple[str, Path]]:
+def _route(folder: Path, name: str) -> list[tuple[str, Path]]:
     config = _json(folder / "router_config.json")
-    names = config["structure"].get("document")
-    if not names:
-        raise ModelError(f"{folder / 'router_config.json'} has no route 'document'")
-    return [(config["types"][name].rpartition(".")[2], folder / name) for name in names]
+    names = config["structure"].get(name, ())
+    return [(config["types"][module].rpartition(".")[2], folder / module) for module in names]
+
+
+def _query_weights(folder: Path) -> Path | None:
+    """Where a Router keeps a weight for each query token; None where queries need the model."""
+    for module in _json(folder / "modules.json"):
+        if module["type"].rpartition(".")[2] == "Router":
+            for kind, place in _route(folder / module["path"], "query"):
+                if kind == "SparseStaticEmbedding":
+                    return place
+    return None
 
 
 def _logarithms(folder: Path) -> int:
