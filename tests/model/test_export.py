@@ -204,6 +204,21 @@ def test_sparse_head_by_definition(tmp_path: Path, logarithms: int) -> None:
         np.testing.assert_allclose(run(tmp_path, one), expected, atol=3e-5)
 
 
+@pytest.mark.parametrize("ratio", [0.1, 0.6])
+def test_pruned_weights_are_zero(tmp_path: Path, ratio: float) -> None:
+    import onnx
+
+    head = Head("sparse", 2, zeroed=(5,), prune_ratio=ratio)
+    onnx.save_model(build(bert_encoder(), head), str(tmp_path / "model.onnx"))
+    logits = evaluate(bert_encoder(), Head("sparse-logits"), feeds())
+    every = sparse_weights(logits, feeds()["attention_mask"], 2)
+    every[:, 5] = 0
+    expected = np.where(every > ratio * every.max(1, keepdims=True), every, 0)
+    assert 0 < (expected > 0).sum() < (every > 0).sum()
+    np.testing.assert_allclose(run(tmp_path, feeds()), expected, atol=3e-5)
+    np.testing.assert_allclose(evaluate(bert_encoder(), head, feeds()), expected, atol=3e-5)
+
+
 def test_padding_never_wins(tmp_path: Path) -> None:
     import onnx
 
@@ -361,6 +376,13 @@ def test_router_leads_to_the_document_side(bert: Path, tmp_path: Path) -> None:
         "document_0_MLMTransformer": "x.MLMTransformer",
         "document_1_SpladePooling": "x.SpladePooling",
     }
+    words = {f"word{number}": number for number in range(VOCABULARY)}
+    static = folder / "query_0_SparseStaticEmbedding"
+    static.mkdir()
+    raw = {"model": {"type": "WordLevel", "vocab": words, "unk_token": "word0"}}
+    (static / "tokenizer.json").write_text(json.dumps(raw))
+    weight = np.arange(VOCABULARY, dtype=np.float32) / 4
+    write_safetensors(static / "model.safetensors", {"weight": weight})
     structure = {
         "query": ["query_0_SparseStaticEmbedding"],
         "document": ["document_0_MLMTransformer", "document_1_SpladePooling"],
@@ -368,6 +390,8 @@ def test_router_leads_to_the_document_side(bert: Path, tmp_path: Path) -> None:
     (folder / "router_config.json").write_text(json.dumps({"types": kinds, "structure": structure}))
     report = export(folder, tmp_path / "out")
     assert report.task == "sparse"
+    table = json.loads((tmp_path / "out" / "idf.json").read_text())
+    assert len(table) == VOCABULARY and (table["word0"], table["word7"]) == (0.0, 1.75)
     expected = evaluate(bert_encoder(), Head("sparse"), feeds())
     np.testing.assert_allclose(run(tmp_path / "out", feeds()), expected, atol=3e-5)
 

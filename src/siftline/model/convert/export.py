@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from siftline.model.convert.architecture import Encoder, read_config, read_encod
 from siftline.model.convert.heads import TILE, Head
 from siftline.model.convert.make import known_task, read_source, special_tokens, write_checked
 from siftline.model.convert.quantize import dequantize_file, optimize_file, quantize_file
+from siftline.model.convert.query_weights import write_query_weights
 from siftline.model.convert.recipe import Recipe, read_recipe
 from siftline.model.convert.samples import largest_difference, sample_inputs
 from siftline.model.convert.transformer import MASK
@@ -25,14 +26,15 @@ from siftline.model.fetch import fetch
 from siftline.model.session import Port, open_session
 
 MODEL = "model.onnx"
+IDF = "idf.json"
 #: Files that go along with the model, where the source has them.
-_COMPANIONS = (
+COMPANIONS = (
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "vocab.txt",
     "config.json",
-    "idf.json",
+    IDF,
 )
 
 
@@ -85,7 +87,7 @@ def export(
         raise UsageError(f"unknown quantisation '{quantize}' (known: int8)")
     if quantize and dequantize:
         raise UsageError("--quantize and --dequantize exclude each other")
-    folder, hints = _resolve(source)
+    folder, hints = resolve(source)
     out = Path(out)
     with _scratch_inside(out) as scratch:
         work = _Work(scratch, folder)
@@ -96,12 +98,20 @@ def export(
             work.step("quantize int8", quantize_file)
         if optimize:
             work.step("optimize", optimize_file)
-        for name in _COMPANIONS:
-            if (work.texts / name).is_file() and work.texts.resolve() != out.resolve():
-                shutil.copyfile(work.texts / name, out / name)
+        copy_companions((work.texts, work.base), out)
+        if work.queries is not None and not (out / IDF).is_file():
+            write_query_weights(work.queries, out / IDF)
         work.current.replace(out / MODEL)
     session = open_session(out / MODEL)
     return ExportReport(out, out / MODEL, kind, tuple(work.steps), session.inputs, session.outputs)
+
+
+def copy_companions(folders: Sequence[Path], out: Path) -> None:
+    """Copy what goes along with a model, each from the first folder that has it."""
+    for name in COMPANIONS:
+        found = next((f / name for f in folders if (f / name).is_file()), None)
+        if found is not None and found.resolve() != (out / name).resolve():
+            shutil.copyfile(found, out / name)
 
 
 @contextmanager
@@ -118,26 +128,28 @@ def _scratch_inside(out: Path) -> Iterator[Path]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Hints:
+class Hints:
     """What the catalogue knows about a model beyond its files."""
 
     task: str | None = None
     logarithms: int | None = None
     zero_special_tokens: bool = False
+    max_length: int | None = None
 
 
-def _resolve(source: str | Path) -> tuple[Path, _Hints]:
+def resolve(source: str | Path) -> tuple[Path, Hints]:
     """A folder or .onnx file as it is, else the catalogue's folder of that name."""
     path = Path(source)
     if path.exists():
-        return path, _Hints()
+        return path, Hints()
     if isinstance(source, Path) or path.suffix == ".onnx" or str(source).startswith((".", "/")):
         raise ModelError(f"there is no model folder or file {source}")
     from siftline.model.catalogue import load_catalogue
 
     entry = load_catalogue().entry(str(source))
     task = next((s.make for s in entry.sources if s.make), entry.role)
-    return fetch(entry.name), _Hints(task, entry.logarithms, entry.zero_special_tokens)
+    folder = fetch(entry.name)
+    return folder, Hints(task, entry.logarithms, entry.zero_special_tokens, entry.max_length)
 
 
 class _Work:
@@ -147,11 +159,14 @@ class _Work:
         self._scratch = scratch
         self._source = source
         self.current = source
+        self.base = source if source.is_dir() else source.parent
         #: The folder of the tokenizer, for samples and to be copied along.
-        self.texts = source if source.is_dir() else source.parent
+        self.texts = self.base
+        #: The folder of the weights of inference-free queries.
+        self.queries: Path | None = None
         self.steps: list[Step] = []
 
-    def start(self, task: str | None, tile: int, hints: _Hints) -> str:
+    def start(self, task: str | None, tile: int, hints: Hints) -> str:
         """Build the model from weights, or take the ONNX file there is; returns the task."""
         source = self._source
         onnx_file = source if source.is_file() else source / MODEL
@@ -165,16 +180,19 @@ class _Work:
             return hints.task or "onnx"
         return self._build(task, tile, hints)
 
-    def _build(self, task: str | None, tile: int, hints: _Hints) -> str:
+    def _build(self, task: str | None, tile: int, hints: Hints) -> str:
         packed = any(self._source.glob("*-q4.bin"))
         recipe = Recipe(self._source, "dense") if packed else read_recipe(self._source)
         if (recipe.transformer / "tokenizer.json").is_file():
             self.texts = recipe.transformer
+        self.queries = recipe.queries
+        zeroed = hints.zero_special_tokens or recipe.zero_special_tokens
         head = Head(
             known_task(task or hints.task or recipe.task),
             hints.logarithms or recipe.logarithms,
-            special_tokens(self.texts) if hints.zero_special_tokens else (),
+            special_tokens(self.texts) if zeroed else (),
             tile,
+            recipe.prune_ratio,
         )
         built = self._scratch / "built.onnx"
         if packed or supported(read_config(recipe.transformer)):

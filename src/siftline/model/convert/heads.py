@@ -34,7 +34,7 @@ OUTPUTS: dict[str, str] = {
 TILE = 2048
 
 #: Bias of a token that the sparse head must never give: relu makes it 0.
-_NEVER = -10000.0
+NEVER = -10000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,15 @@ class Head:
     """What to write after the encoder.
 
     logarithms: 1 for log1p(relu(x)), 2 for log1p(log1p(relu(x))). zeroed: token ids whose weight
-    is always 0. tile: vocabulary columns per step of the sparse head.
+    is always 0. tile: vocabulary columns per step of the sparse head. prune_ratio r: a weight
+    stays where w > r·max(w).
     """
 
     task: Task
     logarithms: int = 1
     zeroed: tuple[int, ...] = ()
     tile: int = TILE
+    prune_ratio: float = 0.0
 
 
 def build(encoder: Encoder, head: Head) -> Any:
@@ -120,12 +122,17 @@ def _sparse(graph: Graph, encoder: Encoder, head: Head, hidden: str) -> None:
     ]
     peak = graph.add("Concat", *peaks, axis=1)
     bias = np.array(encoder["mlm.bias"], np.float32)
-    bias[list(head.zeroed)] = _NEVER
+    bias[list(head.zeroed)] = NEVER
     weights = graph.add("Relu", graph.add("Add", peak, graph.constant("mlm.bias", bias)))
     for step in range(head.logarithms):
-        last = step == head.logarithms - 1
+        last = step == head.logarithms - 1 and not head.prune_ratio
         raised = graph.add("Add", weights, graph.number(1.0))
         weights = graph.add("Log", raised, name="weights" if last else None)
+    if head.prune_ratio:
+        largest = graph.add("ReduceMax", weights, axes=[1], keepdims=1)
+        least = graph.add("Mul", largest, graph.number(head.prune_ratio))
+        kept = graph.add("Greater", weights, least)
+        graph.add("Where", kept, weights, graph.number(0.0), name="weights")
 
 
 def _repeat_first(graph: Graph, values: str) -> str:

@@ -18,7 +18,7 @@ from siftline.model.convert.architecture import read_config
 from siftline.model.convert.heads import Task
 
 #: Key of config.json under which a trained sparse encoder says what stands on its logits:
-#: `activation` (log1p or l0, which has two logarithms) and `prune_ratio`. Its special tokens weigh 0.
+#: `activation` (log1p or l0, which has two logarithms) and `prune_ratio`. Special tokens weigh 0.
 HEAD_KEY = "sparse_head"
 LOGARITHMS = {"log1p": 1, "l0": 2}
 

@@ -88,6 +88,8 @@ def _vocabulary(encoder: Encoder, head: Head, hidden: np.ndarray, mask: np.ndarr
     weights[:, list(head.zeroed)] = 0.0
     for _ in range(head.logarithms):
         weights = np.log1p(weights)
+    if head.prune_ratio:
+        weights[weights <= head.prune_ratio * weights.max(axis=1, keepdims=True)] = 0.0
     return np.asarray(weights)
 
 

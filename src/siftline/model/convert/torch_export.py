@@ -13,6 +13,7 @@ from siftline.errors import MissingExtraError, ModelError
 from siftline.model.convert.graph import OPSET
 from siftline.model.convert.heads import OUTPUTS, Head
 from siftline.model.convert.samples import largest_difference, sample_inputs
+from siftline.model.convert.sparse_module import sparse_module
 from siftline.model.convert.transformer import IDS, MASK
 from siftline.model.session import Port, open_session
 
@@ -65,6 +66,8 @@ def _expected(model: Any, head: Head, feeds: Mapping[str, np.ndarray]) -> np.nda
     weights[:, list(head.zeroed)] = 0.0
     for _ in range(head.logarithms):
         weights = torch.log1p(weights)
+    if head.prune_ratio:
+        weights[weights <= head.prune_ratio * weights.amax(dim=1, keepdim=True)] = 0.0
     return np.asarray(weights.numpy())
 
 
@@ -103,37 +106,4 @@ def _wrapper(model: Any, head: Head) -> Any:
             result = self.body(input_ids=input_ids, attention_mask=attention_mask)
             return result.last_hidden_state if head.task == "dense" else result.logits
 
-    return _sparse_wrapper(model, head) if head.task == "sparse" else Output(model)
-
-
-def _sparse_wrapper(model: Any, head: Head) -> Any:
-    """The fused head of `heads`: the vocabulary layer is taken off and multiplied tile by tile."""
-    import torch
-
-    decoder = model.get_output_embeddings()
-    if decoder is None:
-        raise ModelError("the model has no vocabulary layer, so it is not a sparse encoder")
-    model.set_output_embeddings(torch.nn.Identity())
-
-    class Sparse(torch.nn.Module):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.body = model
-            self.weight = torch.nn.Parameter(decoder.weight.detach().clone())
-            bias = torch.zeros(len(self.weight)) if decoder.bias is None else decoder.bias.detach()
-            bias = bias.clone()
-            bias[list(head.zeroed)] = -10000.0
-            self.bias = torch.nn.Parameter(bias)
-
-        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
-            hidden = self.body(input_ids=input_ids, attention_mask=attention_mask).logits
-            real = attention_mask[:, :, None] > 0
-            hidden = torch.where(real, hidden, hidden[:, :1])
-            tiles = torch.split(self.weight, head.tile)
-            peaks = [torch.amax(hidden @ tile.T, dim=1) for tile in tiles]
-            weights = torch.relu(torch.cat(peaks, dim=1) + self.bias)
-            for _ in range(head.logarithms):
-                weights = torch.log1p(weights)
-            return weights
-
-    return Sparse()
+    return sparse_module(model, head) if head.task == "sparse" else Output(model)
