@@ -67,9 +67,22 @@ def test_teachers_have_shares() -> None:
     assert recipe.teachers == (TeacherSpec("cross", "m", 0.5),)
 
 
+def test_what_is_measured_by_either_name() -> None:
+    own = made(eval_data=["beir/nfcorpus", "beir/medquad:dev"], eval_queries=50)
+    assert own.eval_data == ("/recipes/beir/nfcorpus", "/recipes/beir/medquad:dev")
+    sample = made(beir_dir="beir", beir_datasets="nfcorpus, scifact")
+    assert sample.eval_data == ("/recipes/beir/nfcorpus", "/recipes/beir/scifact")
+    assert made(beir_datasets=["nq"]).eval_data == ("/recipes/data/beir/nq",)
+    assert (own.eval_queries, own.eval_documents, own.eval_split) == (50, 2000, "test")
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({"eval_data": "a", "beir_datasets": "b"}, "say the same thing"),
+        ({"beir_dir": "beir"}, "beir_dir needs beir_datasets"),
+        ({"eval_queries": 0}, "eval_queries is at least 1, not 0"),
+        ({"early_stopping_patience": 0}, "early_stopping_patience is at least 1"),
         ({"lambda_flop": 1}, r"one\.yaml \(lambda_flop\): .*did you mean 'lambda_flops'"),
         ({"lambda_flops": -0.1}, "flops_d_lambda is at least 0, not -0.1"),
         ({"lambda_flops": 0.1, "flops_d_lambda": 0.1}, "say the same thing"),

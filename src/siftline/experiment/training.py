@@ -12,6 +12,7 @@ from siftline.experiment.models import find_model
 def train_stages(configs: Sequence[Path]) -> list[Path]:
     """Train the stages of recipes in their order; the folder `final_model` of each."""
     try:
+        from siftline.experiment.small_set import recipe_measure
         from siftline.train.recipe import TeacherSpec, read_recipe
         from siftline.train.run import train
         from siftline.train.teachers import Teacher
@@ -27,5 +28,9 @@ def train_stages(configs: Sequence[Path]) -> list[Path]:
         def find(name: str, beside: Path = path.parent) -> Path:
             return find_model(name, beside)
 
-        finals.append(train(read_recipe(path), find_model=find, open_teacher=no_teacher))
+        recipe = read_recipe(path)
+        final = train(
+            recipe, find_model=find, open_teacher=no_teacher, measure=recipe_measure(recipe)
+        )
+        finals.append(final)
     return finals

@@ -50,8 +50,12 @@ class Recipe:
 
     sample_num_one_query: negatives beside the positive (`posnegs`), or documents of a list (`kd`).
     use_in_batch_negatives: scores against every document of the batch. flops_d_T: steps until the
-    penalty has its full weight. score_scale: S of the teachers' ensemble. arguments: for
-    `transformers.TrainingArguments`.
+    penalty has its full weight. score_scale: S of the teachers' ensemble. eval_data: BEIR folders,
+    FOLDER or FOLDER:SPLIT, measured whenever the student is saved; eval_documents: of each, those
+    judged for the queries included. early_stopping_patience: evaluations without progress.
+    mlm_steps: masked-language-model steps on mlm_corpus that warm up a head; mlm_backbone: and the
+    backbone with it.
+    arguments: for `transformers.TrainingArguments`.
     """
 
     model_name_or_path: str
@@ -87,8 +91,22 @@ class Recipe:
     teachers: tuple[TeacherSpec, ...] = ()
     score_scale: float = 30.0
     teacher_cache: str | None = None
+    eval_data: tuple[str, ...] = ()
+    eval_split: str = "test"
+    eval_queries: int = 100
+    eval_documents: int = 2000
+    early_stopping_patience: int | None = None
+    early_stopping_threshold: float = 0.0
+    mlm_steps: int = 0
+    mlm_corpus: str | None = None
+    mlm_learning_rate: float = 1e-3
+    mlm_batch_size: int = 32
+    mlm_backbone: bool = False
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
+
+#: Keys whose values have a shape of their own.
+_SHAPED = {"kd_ensemble_teacher_kwargs", "teachers", "beir_dir", "beir_datasets"}
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "data_type": get_args(DataType),
@@ -96,7 +114,10 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "negatives": get_args(Negatives),
     "lambda_schedule": get_args(Schedule),
 }
-_LISTS = ("train_file", "train_file_dir", "loss_types")
+_LISTS = ("train_file", "train_file_dir", "loss_types", "eval_data")
+
+#: Where the tuning sample looks for its `beir_datasets`.
+BEIR_DIR = "data/beir"
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -120,7 +141,7 @@ def make_recipe(values: Mapping[str, Any], path: Path) -> Recipe:
     """The recipe of keys and values; path: where they stand, for errors and relative paths."""
     own = {f.name for f in fields(Recipe)} - {"arguments", "teachers"}
     passed = _trainer_keys()
-    known = own | passed | set(ALIASES) | {"kd_ensemble_teacher_kwargs", "teachers"}
+    known = own | passed | set(ALIASES) | _SHAPED
     given: dict[str, Any] = {}
     arguments: dict[str, Any] = {}
     for key, value in values.items():
@@ -134,6 +155,8 @@ def make_recipe(values: Mapping[str, Any], path: Path) -> Recipe:
             given["teachers"] = tuple(_teacher(entry, place) for entry in _list(value, place))
         elif key == "kd_ensemble_teacher_kwargs":
             given.update(_ensemble(value, place))
+        elif key in ("beir_dir", "beir_datasets"):
+            given["eval_data"] = _beir(values, place)
         elif name in own:
             given[name] = _value(name, value, place)
         else:
@@ -152,9 +175,9 @@ def _checked(given: dict[str, Any], arguments: dict[str, Any], path: Path) -> Re
     for needed in ("model_name_or_path", "output_dir"):
         if needed not in given:
             raise UsageError(f"a recipe needs '{needed}'", place)
-    for key in ("train_file", "train_file_dir"):
+    for key in ("train_file", "train_file_dir", "eval_data"):
         given[key] = tuple(str(path.parent / name) for name in given.get(key, ()))
-    for key in ("output_dir", "idf_path", "teacher_cache"):
+    for key in ("output_dir", "idf_path", "teacher_cache", "mlm_corpus"):
         if given.get(key) is not None:
             given[key] = str(path.parent / given[key])
     recipe = Recipe(**given, arguments=arguments)
@@ -169,6 +192,10 @@ def _check(recipe: Recipe, place: Place) -> None:
     for key in ("flops_d_lambda", "flops_q_lambda", "ranking_loss_weight", "score_scale"):
         if getattr(recipe, key) < 0:
             raise UsageError(f"{key} is at least 0, not {getattr(recipe, key)}", place)
+    for key in ("eval_queries", "eval_documents", "early_stopping_patience"):
+        value = getattr(recipe, key)
+        if value is not None and value < 1:
+            raise UsageError(f"{key} is at least 1, not {value}", place)
     if recipe.temperature <= 0:
         raise UsageError(f"temperature is above 0, not {recipe.temperature}", place)
     least = 1 if recipe.data_type == "posnegs" else 2
@@ -263,3 +290,15 @@ def _ensemble(value: Any, place: Place) -> dict[str, Any]:
     if "score_scale" in value:
         found["score_scale"] = _value("score_scale", value["score_scale"], place)
     return found
+
+
+def _beir(values: Mapping[str, Any], place: Place) -> tuple[str, ...]:
+    """The tuning sample's form: a folder, and names in it in a list or between commas."""
+    if "eval_data" in values:
+        raise UsageError("eval_data and beir_datasets say the same thing", place)
+    names = values.get("beir_datasets")
+    if names is None:
+        raise UsageError("beir_dir needs beir_datasets, the folders in it to measure", place)
+    listed = names.split(",") if isinstance(names, str) else _list(names, place)
+    folder = Path(str(values.get("beir_dir", BEIR_DIR)))
+    return tuple(str(folder / str(name).strip()) for name in listed)

@@ -16,6 +16,7 @@ from typing import Any
 from siftline.encode.idf import IdfTable
 from siftline.errors import MissingExtraError, UsageError
 from siftline.train.data import Batches, Steps, TrainingSet, read_training_set
+from siftline.train.evaluation import early_stopping, evaluation_settings
 from siftline.train.objective import process, processes
 from siftline.train.recipe import Recipe, TeacherSpec
 from siftline.train.student import IDF_FILE, Student, open_student
@@ -48,6 +49,8 @@ def train(
     another recipe has written to; ModelError where the loss is no number.
     """
     out = Path(recipe.output_dir)
+    if measure is None and recipe.early_stopping_patience is not None:
+        raise UsageError("early_stopping_patience needs eval_data: nothing tells what is better")
     sets = _training_sets(recipe)
     from transformers import set_seed
 
@@ -72,7 +75,13 @@ def train(
         arguments.max_steps = int(len(epoch(0)) * arguments.num_train_epochs) // accumulated
     steps = Steps(arguments.max_steps * accumulated, epoch)
     trainer = SparseTrainer(
-        student, recipe, steps, arguments, ensemble=ensemble, measure=measure, callbacks=callbacks
+        student,
+        recipe,
+        steps,
+        arguments,
+        ensemble=ensemble,
+        measure=measure,
+        callbacks=[*callbacks, *early_stopping(recipe)],
     )
     trainer.train(resume_from_checkpoint=_last_checkpoint(out))
     if process() == 0:
@@ -106,6 +115,7 @@ def _arguments(recipe: Recipe) -> Any:
         "ddp_find_unused_parameters": False,
         "weight_decay": 0.01,
         "disable_tqdm": True,
+        **evaluation_settings(recipe),
         **recipe.arguments,
     }
     names = {f.name for f in fields(TrainingArguments)}

@@ -1,0 +1,44 @@
+"""What a recipe says about evaluation while it trains, as the trainer's own settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import EarlyStoppingCallback
+
+from siftline.train.recipe import Recipe
+
+#: What the best checkpoint is chosen by, where the recipe names nothing else.
+BEST = "ndcg@10"
+
+
+def evaluation_settings(recipe: Recipe) -> dict[str, Any]:
+    """Arguments for `transformers.TrainingArguments` that the recipe implies.
+
+    With `eval_data` the student is measured whenever it is saved; with `early_stopping_patience`
+    the best checkpoint is the one that stays.
+    """
+    if not recipe.eval_data and recipe.early_stopping_patience is None:
+        return {}
+    given = recipe.arguments
+    settings: dict[str, Any] = {"eval_strategy": given.get("save_strategy", "steps")}
+    if "save_steps" in given:
+        settings["eval_steps"] = given["save_steps"]
+    else:
+        settings["eval_steps"] = settings["save_steps"] = given.get("eval_steps", 500)
+    if recipe.early_stopping_patience is not None:
+        settings |= {
+            "load_best_model_at_end": True,
+            "metric_for_best_model": BEST,
+            "greater_is_better": True,
+            # the number of evaluations without progress outlives a kill
+            "restore_callback_states_from_checkpoint": True,
+        }
+    return settings
+
+
+def early_stopping(recipe: Recipe) -> list[Any]:
+    """The callback that ends a training which no longer gets better, if it is asked for."""
+    if recipe.early_stopping_patience is None:
+        return []
+    return [EarlyStoppingCallback(recipe.early_stopping_patience, recipe.early_stopping_threshold)]

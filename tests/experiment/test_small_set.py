@@ -1,0 +1,155 @@
+"""A student measured on a part of a collection, against the same figures by plain arithmetic."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
+
+from siftline.errors import UsageError
+from siftline.experiment.judged import judged_set, read_documents
+from siftline.experiment.small_set import SmallSet, recipe_measure, small_set_measure
+from siftline.train.recipe import make_recipe
+from siftline.train.sparse_encoder import SparseEncoder
+from siftline.train.student import Student, open_student
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{n}" for n in range(40))]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random backbone and 40 documents, of which 10 questions ask for three each."""
+    root = tmp_path_factory.mktemp("small")
+    torch.manual_seed(3)
+    config = BertConfig(
+        vocab_size=len(WORDS),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=16,
+        initializer_range=0.5,
+    )
+    BertForMaskedLM(config).save_pretrained(root / "backbone")
+    vocabulary = {word: number for number, word in enumerate(WORDS)}
+    BertTokenizerFast(vocab=vocabulary).save_pretrained(root / "backbone")
+    write_collection(root / "beir")
+    return root
+
+
+def write_collection(folder: Path) -> None:
+    (folder / "qrels").mkdir(parents=True)
+    randomness = np.random.default_rng(0)
+    documents = [
+        {"_id": f"d{i}", "title": f"w{i}", "text": " ".join(randomness.choice(WORDS[5:], 5))}
+        for i in range(40)
+    ]
+    documents.append({"_id": "nothing", "title": "", "text": ""})
+    queries = [{"_id": f"q{i}", "text": f"w{i} w{i + 1}"} for i in range(10)]
+    pairs = [(i, j) for i in range(10) for j in (i, i + 10, i + 20)]
+    lines = ["query-id\tcorpus-id\tscore", *(f"q{i}\td{j}\t1" for i, j in pairs)]
+    (folder / "corpus.jsonl").write_text("\n".join(map(json.dumps, documents)))
+    (folder / "queries.jsonl").write_text("\n".join(map(json.dumps, queries)))
+    for split in ("test", "dev"):
+        (folder / "qrels" / f"{split}.tsv").write_text("\n".join(lines))
+
+
+def student(root: Path, **options: Any) -> Student:
+    return open_student(root / "backbone", idf=None, **options).eval()
+
+
+def dense(side: Any, found: Student, texts: list[str]) -> np.ndarray:
+    """Vectors of texts one by one, without padding."""
+    rows = []
+    for text in texts:
+        tokens = found.tokenizer([text], return_tensors="pt", truncation=True, max_length=16)
+        with torch.no_grad():
+            rows.append(side(tokens["input_ids"], tokens["attention_mask"])[0].numpy())
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("inference_free", [True, False])
+def test_figures_by_plain_arithmetic(root: Path, inference_free: bool) -> None:
+    own = student(root, inference_free=inference_free)
+    small = SmallSet(root / "beir", "test", queries=10, documents=40)
+    found = small(own)
+    side = own.documents if own.queries is None else own.queries
+    assert isinstance(own.documents, SparseEncoder)
+    queries = dense(side, own, list(small.queries.values()))
+    documents = dense(own.documents, own, list(small.documents.values()))
+    names = list(small.documents)
+    scores = queries @ documents.T
+    gains = []
+    for number, query in enumerate(small.queries):
+        order = np.argsort(-scores[number], kind="stable")[:10]
+        wanted = {f"d{int(query[1:]) + more}" for more in (0, 10, 20)}
+        gain = sum(1 / math.log2(r + 1) for r, d in enumerate(order, 1) if names[d] in wanted)
+        gains.append(gain / (1 + 1 / math.log2(3) + 1 / 2))
+    assert found["ndcg@10"] == pytest.approx(np.mean(gains)) and 0 < found["ndcg@10"]
+    shares = (queries > 0).mean(axis=0) @ (documents > 0).mean(axis=0)
+    assert found["flops"] == pytest.approx(shares)
+    assert found["document_length"] == pytest.approx((documents > 0).sum(axis=1).mean())
+
+
+def test_the_same_seed_chooses_the_same_with_all_that_is_judged(root: Path) -> None:
+    def chosen(seed: int) -> tuple[list[str], list[str]]:
+        one = SmallSet(root / "beir", "test", queries=4, documents=14, seed=seed)
+        return list(one.queries), list(one.documents)
+
+    queries, documents = chosen(1)
+    assert len(queries) == 4 and len(documents) == 14 and "nothing" not in documents
+    assert {f"d{int(q[1:]) + more}" for q in queries for more in (0, 10, 20)} <= set(documents)
+    assert chosen(1) == (queries, documents) != chosen(2)
+    every = SmallSet(root / "beir", "test", queries=10, documents=2)
+    assert sorted(every.documents) == sorted(f"d{i}" for i in range(30))
+
+
+def test_a_recipe_names_what_is_measured(root: Path) -> None:
+    values = {
+        "model_name_or_path": "backbone",
+        "output_dir": "out",
+        "train_file": "rows.jsonl",
+        "idf_form": "none",
+        "eval_data": ["beir", "beir:dev"],
+        "eval_queries": 5,
+        "max_seq_length": 16,
+    }
+    own = student(root)
+    both = recipe_measure(make_recipe(values, root / "recipe.yaml"))
+    one = recipe_measure(make_recipe(values | {"eval_data": "beir"}, root / "recipe.yaml"))
+    none = recipe_measure(make_recipe(values | {"eval_data": []}, root / "recipe.yaml"))
+    assert both is not None and one is not None and none is None
+    assert both(own)["ndcg@10"] == pytest.approx(one(own)["ndcg@10"])
+    assert both(own)["beir_flops"] == pytest.approx(one(own)["flops"])
+    same = small_set_measure(
+        root / "beir", "test", queries=5, documents=2000, document_length=16, query_length=64
+    )
+    assert same(own) == one(own)
+
+
+def test_folders_with_their_splits(tmp_path: Path) -> None:
+    assert judged_set("a/b:dev", "test") == (Path("a/b"), "dev")
+    assert judged_set("a/b", "test") == (Path("a/b"), "test")
+    (tmp_path / "a:b").mkdir()
+    assert judged_set(f"{tmp_path}/a:b", "test") == (tmp_path / "a:b", "test")
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ('{"_id": "a", "text": "b"}\n{"_id": "a", "text": "c"}', r"jsonl:2: .*'a' .* second time"),
+        ('{"text": "b"}', r"jsonl:1: a document needs _id"),
+        ("[1", r"jsonl:1: not JSON"),
+        ('{"_id": "a", "text": ""}', "no document with a text"),
+    ],
+)
+def test_broken_documents(tmp_path: Path, rows: str, message: str) -> None:
+    (tmp_path / "corpus.jsonl").write_text(rows)
+    with pytest.raises(UsageError, match=message):
+        read_documents(tmp_path)
