@@ -87,18 +87,26 @@ def collection_index(
     folder = index or default_data(package) / "eval" / data.resolve().name
     # Without a cache of encodings: profiles share their queries, and each is to pay for its own.
     with Application.open(package, folder, query_cache=0) as application:
-        done = folder / "fed"
-        if not done.exists():
-            report = application.feed(
-                data, progress=lambda r: progress(f"feeding {data.name}", r.operations, None)
-            )
-            if report.errors:
-                raise UsageError(
-                    f"{len(report.errors)} documents of '{data}' cannot be fed, "
-                    f"such as {report.errors[0]}"
-                )
-            done.write_text(f"{report.operations}\n", encoding="utf-8")
+        feed_once(application, data, folder, progress)
         yield application
+
+
+def feed_once(application: Application, data: Path, folder: Path, progress: Progress) -> None:
+    """Feed a collection's corpus unless a mark in the index's folder says that it is done.
+
+    UsageError where a document cannot be fed.
+    """
+    done = folder / "fed"
+    if done.exists():
+        return
+    report = application.feed(
+        data, progress=lambda r: progress(f"feeding {data.name}", r.operations, None)
+    )
+    if report.errors:
+        raise UsageError(
+            f"{len(report.errors)} documents of '{data}' cannot be fed, such as {report.errors[0]}"
+        )
+    done.write_text(f"{report.operations}\n", encoding="utf-8")
 
 
 def run_profile(
