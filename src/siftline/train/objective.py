@@ -111,9 +111,14 @@ def process() -> int:
 
 
 def gathered(rows: Tensor) -> Tensor:
-    """The rows of every process, in order of the processes, with gradients for the own ones."""
+    """The rows of every process, in order of the processes, with gradients for the own ones.
+
+    Every process computes the same loss of all rows, and each takes only its own rows' gradients:
+    their sum over the processes is the gradient of one loss.
+    """
     if processes() == 1:
         return rows
-    from torch.distributed.nn.functional import all_gather
-
-    return torch.cat(all_gather(rows.contiguous()), dim=0)
+    every = [torch.empty_like(rows) for _ in range(processes())]
+    torch.distributed.all_gather(every, rows.detach().contiguous())
+    every[process()] = rows
+    return torch.cat(every, dim=0)

@@ -22,6 +22,9 @@ LossType = Literal["kldiv", "marginmse", "infonce"]
 #: flops: divides weights in the penalty (its first version). none: queries count every token as 1.
 IdfForm = Literal["score", "flops", "none"]
 
+#: As model_name_or_path: what the stage before has trained.
+PREVIOUS = "previous"
+
 #: Names of the training guide → names of the tuning sample and of transformers.
 ALIASES: Mapping[str, str] = {
     "num_steps": "max_steps",
@@ -209,12 +212,29 @@ def _check(recipe: Recipe, place: Place) -> None:
         if loss not in get_args(LossType):
             known = ", ".join(get_args(LossType))
             raise UsageError(f"unknown loss '{loss}' (known: {known})", place)
-    if recipe.inf_free and recipe.idf_form != "none" and recipe.idf_path is None:
-        raise UsageError(
-            "inference-free queries need 'idf_path' (made by siftline idf build), or "
-            "idf_form: none",
-            place,
-        )
+    _check_idf(recipe, place)
+    _check_warm_up(recipe, place)
+
+
+def _check_idf(recipe: Recipe, place: Place) -> None:
+    if not recipe.inf_free or recipe.idf_form == "none" or recipe.idf_path is not None:
+        return
+    model = recipe.model_name_or_path
+    if recipe.idf_form == "score" and (
+        model == PREVIOUS or (Path(place.file or "").parent / model / "idf.json").is_file()
+    ):
+        return  # a trained encoder brings its own
+    raise UsageError(
+        "inference-free queries need 'idf_path' (made by siftline idf build), or idf_form: none",
+        place,
+    )
+
+
+def _check_warm_up(recipe: Recipe, place: Place) -> None:
+    if recipe.mlm_steps < 0 or recipe.mlm_batch_size < 1:
+        raise UsageError("mlm_steps is at least 0 and mlm_batch_size at least 1", place)
+    if recipe.mlm_steps and recipe.mlm_corpus is None:
+        raise UsageError("mlm_steps needs 'mlm_corpus', texts for the steps", place)
 
 
 def _value(name: str, value: Any, place: Place) -> Any:

@@ -1,6 +1,7 @@
 """One stage from its recipe to `final_model/`: what is trained, where it goes on, what it leaves.
 
 OUT/checkpoint-1000/ …   weights, optimizer and random states: a killed run goes on from the last
+OUT/warm_up/             the head after its masked-language-model steps, where there were any
 OUT/final_model/         the trained encoder
 OUT/training_config.json, training_losses.png, training_log.json
 """
@@ -8,13 +9,19 @@ OUT/training_config.json, training_losses.png, training_log.json
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from siftline.encode.idf import IdfTable
 from siftline.errors import MissingExtraError, UsageError
+from siftline.train.corpus import read_corpus
 from siftline.train.data import Batches, Steps, TrainingSet, read_training_set
 from siftline.train.evaluation import early_stopping, evaluation_settings
 from siftline.train.objective import process, processes
@@ -22,11 +29,13 @@ from siftline.train.recipe import Recipe, TeacherSpec
 from siftline.train.student import IDF_FILE, Student, open_student
 from siftline.train.teachers import Ensemble, Teacher
 from siftline.train.trainer import Measure, SparseTrainer
+from siftline.train.warm_up import Told, WarmUp, warm_up_head
 
 CONFIG = "training_config.json"
 LOG = "training_log.json"
 PLOT = "training_losses.png"
 FINAL = "final_model"
+WARM_UP = "warm_up"
 
 #: Opens the teacher of a recipe.
 OpenTeacher = Callable[[TeacherSpec], Teacher]
@@ -41,16 +50,21 @@ def train(
     open_teacher: OpenTeacher,
     measure: Measure | None = None,
     callbacks: Sequence[Any] = (),
+    told: Told | None = None,
 ) -> Path:
     """Train a stage; the folder `final_model`.
 
     A run that was stopped goes on from its last checkpoint and ends with the weights it would have
-    had. UsageError, before the first step, for what does not fit, and for an output folder that
-    another recipe has written to; ModelError where the loss is no number.
+    had; one that is finished stays as it is. told: step and loss of masked-language-model steps
+    before the first one. UsageError, before the first step, for what does not fit, and for an
+    output folder that another recipe has written to; ModelError where the loss is no number.
     """
     out = Path(recipe.output_dir)
     if measure is None and recipe.early_stopping_patience is not None:
         raise UsageError("early_stopping_patience needs eval_data: nothing tells what is better")
+    _check_folder(out, recipe)
+    if finished(out):
+        return out / FINAL
     sets = _training_sets(recipe)
     from transformers import set_seed
 
@@ -58,7 +72,36 @@ def train(
     set_seed(arguments.seed)
     student = _student(recipe, find_model)
     ensemble = _ensemble(recipe, sets, open_teacher)
+    steps = _steps(recipe, sets, arguments)
     _claim(out, recipe)
+    checkpoint = _last_checkpoint(out)
+    if recipe.mlm_steps and checkpoint is None:
+        _warm_up(student, recipe, out / WARM_UP, arguments, told)
+    trainer = SparseTrainer(
+        student,
+        recipe,
+        steps,
+        arguments,
+        ensemble=ensemble,
+        measure=measure,
+        callbacks=[*callbacks, *early_stopping(recipe)],
+    )
+    trainer.train(resume_from_checkpoint=checkpoint)
+    if process() == 0:
+        student.save(out / FINAL)
+        _report(out, trainer.state.log_history)
+    if processes() > 1:
+        torch.distributed.barrier()  # a next stage begins with what this one has written
+    return out / FINAL
+
+
+def finished(out: Path) -> bool:
+    """Whether the run of an output folder came to its end."""
+    return (out / FINAL).is_dir() and (out / LOG).is_file()
+
+
+def _steps(recipe: Recipe, sets: Sequence[TrainingSet], arguments: Any) -> Steps:
+    """The batches of the whole training; its number of steps goes into the arguments."""
     batch = arguments.per_device_train_batch_size * processes()
 
     def epoch(number: int) -> Batches:
@@ -73,21 +116,32 @@ def train(
     accumulated = arguments.gradient_accumulation_steps
     if arguments.max_steps <= 0:
         arguments.max_steps = int(len(epoch(0)) * arguments.num_train_epochs) // accumulated
-    steps = Steps(arguments.max_steps * accumulated, epoch)
-    trainer = SparseTrainer(
-        student,
-        recipe,
-        steps,
-        arguments,
-        ensemble=ensemble,
-        measure=measure,
-        callbacks=[*callbacks, *early_stopping(recipe)],
+    return Steps(arguments.max_steps * accumulated, epoch)
+
+
+def _warm_up(
+    student: Student, recipe: Recipe, folder: Path, arguments: Any, told: Told | None
+) -> None:
+    """Teach the head in masked-language-model steps, or take what an earlier run has learnt."""
+    if folder.is_dir():
+        student.load(folder)
+        return
+    settings = WarmUp(
+        recipe.mlm_steps,
+        learning_rate=recipe.mlm_learning_rate,
+        batch_size=recipe.mlm_batch_size,
+        max_length=recipe.max_seq_length,
+        backbone=recipe.mlm_backbone,
+        seed=arguments.seed,
     )
-    trainer.train(resume_from_checkpoint=_last_checkpoint(out))
+    corpus = Path(recipe.mlm_corpus or "")
+    student.to(arguments.device)
+    warm_up_head(student.documents, student.tokenizer, lambda: read_corpus(corpus), settings, told)
     if process() == 0:
-        student.save(out / FINAL)
-        _report(out, trainer.state.log_history)
-    return out / FINAL
+        partial = folder.with_name(folder.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        student.save(partial)
+        os.replace(partial, folder)
 
 
 def _training_sets(recipe: Recipe) -> list[TrainingSet]:
@@ -109,6 +163,7 @@ def _arguments(recipe: Recipe) -> Any:
     settings: dict[str, Any] = {
         "report_to": "none",
         "logging_steps": 50,
+        "logging_first_step": True,
         "remove_unused_columns": False,
         "save_only_model": False,
         "dataloader_pin_memory": False,
@@ -125,9 +180,12 @@ def _arguments(recipe: Recipe) -> Any:
         if isinstance(settings.get(name), str):
             settings[name] = float(settings[name])
     try:
-        return TrainingArguments(output_dir=recipe.output_dir, **settings)
+        arguments = TrainingArguments(output_dir=recipe.output_dir, **settings)
     except (TypeError, ValueError) as error:
         raise UsageError(f"the training arguments do not fit: {error}") from None
+    if "tensorboard" in arguments.report_to and find_spec("tensorboard") is None:
+        raise MissingExtraError("report_to: tensorboard", "train")
+    return arguments
 
 
 def _student(recipe: Recipe, find_model: FindModel) -> Student:
@@ -135,7 +193,7 @@ def _student(recipe: Recipe, find_model: FindModel) -> Student:
     table = None
     if recipe.inf_free and recipe.idf_path is not None and recipe.idf_form == "score":
         table = IdfTable.from_file(Path(recipe.idf_path))
-    elif recipe.inf_free and recipe.idf_form == "score" and (folder / IDF_FILE).is_file():
+    elif recipe.inf_free and recipe.idf_form == "score":
         table = IdfTable.from_file(folder / IDF_FILE)
     return open_student(
         folder,
@@ -170,18 +228,27 @@ def _ensemble(
     return None
 
 
-def _claim(out: Path, recipe: Recipe) -> None:
-    """Mark the output folder as this recipe's; UsageError if it is another's."""
-    text = json.dumps(asdict(recipe), indent=1, default=str)
+def _check_folder(out: Path, recipe: Recipe) -> None:
+    """UsageError if the output folder is another recipe's."""
     file = out / CONFIG
-    if file.is_file() and json.loads(file.read_text("utf-8")) != json.loads(text):
+    if file.is_file() and json.loads(file.read_text("utf-8")) != json.loads(_written(recipe)):
         raise UsageError(
             f"'{out}' holds a run of another recipe (see {file}): choose another output_dir, or "
             "remove the folder"
         )
+
+
+def _claim(out: Path, recipe: Recipe) -> None:
+    """Mark the output folder as this recipe's."""
     if process() == 0:
         out.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+        partial = out / (CONFIG + ".partial")
+        partial.write_text(_written(recipe), encoding="utf-8")
+        os.replace(partial, out / CONFIG)
+
+
+def _written(recipe: Recipe) -> str:
+    return json.dumps(asdict(recipe), indent=1, default=str)
 
 
 def _last_checkpoint(out: Path) -> str | None:

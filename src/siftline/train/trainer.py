@@ -146,9 +146,9 @@ class SparseTrainer(Trainer):
         )
 
     def log(self, logs: dict[str, float], *arguments: Any, **named: Any) -> None:
-        """Add what the objective shows to a line with a loss."""
+        """Add what the objective shows to a line with a loss, and undo the factor in the loss."""
         if "loss" in logs:
-            logs = {**logs, **self._shown}
+            logs = {**logs, "loss": logs["loss"] / processes(), **self._shown}
         super().log(logs, *arguments, **named)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
