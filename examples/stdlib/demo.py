@@ -16,9 +16,10 @@ from rich.text import Text
 
 import siftline
 from siftline.application import Application
+from siftline.experiment.display import standard_output, steps
 from siftline.respond.hits import Hit, Result
 from siftline.respond.terminal import format_number, trace_table
-from siftline.terminal import feed_with_progress, show_feed_report, standard_output, steps
+from siftline.terminal import feed_with_progress, show_feed_report
 
 QUESTIONS = (
     "how do I read a file line by line",

@@ -202,8 +202,9 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Feed a BEIR collection if needed and measure every profile on it."""
+    from siftline.experiment.display import standard_error, steps
     from siftline.experiment.profiles import evaluate_package
-    from siftline.terminal import draw_evaluation, show_evaluation, standard_error, steps
+    from siftline.terminal import draw_evaluation, show_evaluation
 
     with steps(standard_error()) as progress:
         comparison = evaluate_package(
@@ -228,8 +229,9 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Find the best weights of the linear combination that a profile's last phase is."""
+    from siftline.experiment.display import standard_error, steps
     from siftline.experiment.profiles import tune_package
-    from siftline.terminal import show_tuning, standard_error, steps
+    from siftline.terminal import show_tuning
 
     with steps(standard_error()) as progress:
         tuning = tune_package(package, data, profile, split, test, index=index, progress=progress)
