@@ -43,7 +43,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class TrainingQuery:
-    """positives: passages that answer it. relevant: these, and those of equal queries."""
+    """positives: passages that answer it. relevant: all that are no negatives, these among them."""
 
     id: str
     text: str
@@ -140,18 +140,22 @@ def _pair(row: Any, place: Place) -> TrainingQuery:
 def title_queries(application: Application, counts: Counter[str]) -> list[TrainingQuery]:
     """A query of every title, and of every passage without one its first sentence.
 
-    The positives of a title are the texts of all passages that have it, without the title. A
-    first sentence has the rest of its passage, in which it does not stand. counts:
-    `without_positive` gets the passages whose first sentence is too short or too long, or that
-    have too little beside it.
+    The positives of a title are the texts of all passages that have it, without the title. Those
+    of `Title: section` are no positives of `Title`, and no negatives either. A first sentence has
+    the rest of its passage, in which it does not stand. counts: `without_positive` gets the
+    passages whose first sentence is too short or too long, or that have too little beside it.
     """
     titled: dict[str, list[tuple[str, Passage]]] = {}
+    sections: dict[str, list[Passage]] = {}
     found = []
     for id_, fields in application.visit():
         title, text = str(fields.get("title") or "").strip(), joined(fields, titles=False)
         passage = Passage(user_part(id_), text)
         if title and text:
             titled.setdefault(normal_text(title), []).append((title, passage))
+            whole, colon, _ = title.partition(": ")
+            if colon:
+                sections.setdefault(normal_text(whole), []).append(passage)
         elif query := _cloze(passage):
             found.append(query)
         else:
@@ -159,7 +163,8 @@ def title_queries(application: Application, counts: Counter[str]) -> list[Traini
     for entries in titled.values():
         title, first = entries[0]
         positives = tuple(passage for _, passage in entries)
-        found.append(TrainingQuery(f"title:{first.id}", title, positives))
+        below = sections.get(normal_text(title), ())
+        found.append(TrainingQuery(f"title:{first.id}", title, positives, tuple(below)))
     return found
 
 
@@ -172,13 +177,11 @@ def _cloze(passage: Passage) -> TrainingQuery | None:
 
 
 def with_relevant(queries: Sequence[TrainingQuery]) -> list[TrainingQuery]:
-    """The queries, each with the positives of all that ask the same.
-
-    What answers one of them is no negative for another.
-    """
+    """The queries, each with what is relevant for any that asks the same."""
     asked: dict[str, dict[Passage, None]] = {}
     for query in queries:
-        asked.setdefault(normal_text(query.text), {}).update(dict.fromkeys(query.positives))
+        relevant = dict.fromkeys((*query.positives, *query.relevant))
+        asked.setdefault(normal_text(query.text), {}).update(relevant)
     return [replace(query, relevant=tuple(asked[normal_text(query.text)])) for query in queries]
 
 
