@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
+from toy_retrieval import LENGTH, write_backbone, write_collection
 
 from siftline.errors import UsageError
 from siftline.experiment.judged import judged_set, read_documents
@@ -19,45 +18,13 @@ from siftline.train.recipe import make_recipe
 from siftline.train.sparse_encoder import SparseEncoder
 from siftline.train.student import Student, open_student
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{n}" for n in range(40))]
-
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random backbone and 40 documents, of which 10 questions ask for three each."""
     root = tmp_path_factory.mktemp("small")
-    torch.manual_seed(3)
-    config = BertConfig(
-        vocab_size=len(WORDS),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        max_position_embeddings=16,
-        initializer_range=0.5,
-    )
-    BertForMaskedLM(config).save_pretrained(root / "backbone")
-    vocabulary = {word: number for number, word in enumerate(WORDS)}
-    BertTokenizerFast(vocab=vocabulary).save_pretrained(root / "backbone")
+    write_backbone(root / "backbone")
     write_collection(root / "beir")
     return root
-
-
-def write_collection(folder: Path) -> None:
-    (folder / "qrels").mkdir(parents=True)
-    randomness = np.random.default_rng(0)
-    documents = [
-        {"_id": f"d{i}", "title": f"w{i}", "text": " ".join(randomness.choice(WORDS[5:], 5))}
-        for i in range(40)
-    ]
-    documents.append({"_id": "nothing", "title": "", "text": ""})
-    queries = [{"_id": f"q{i}", "text": f"w{i} w{i + 1}"} for i in range(10)]
-    pairs = [(i, j) for i in range(10) for j in (i, i + 10, i + 20)]
-    lines = ["query-id\tcorpus-id\tscore", *(f"q{i}\td{j}\t1" for i, j in pairs)]
-    (folder / "corpus.jsonl").write_text("\n".join(map(json.dumps, documents)))
-    (folder / "queries.jsonl").write_text("\n".join(map(json.dumps, queries)))
-    for split in ("test", "dev"):
-        (folder / "qrels" / f"{split}.tsv").write_text("\n".join(lines))
 
 
 def student(root: Path, **options: Any) -> Student:
@@ -68,7 +35,7 @@ def dense(side: Any, found: Student, texts: list[str]) -> np.ndarray:
     """Vectors of texts one by one, without padding."""
     rows = []
     for text in texts:
-        tokens = found.tokenizer([text], return_tensors="pt", truncation=True, max_length=16)
+        tokens = found.tokenizer([text], return_tensors="pt", truncation=True, max_length=LENGTH)
         with torch.no_grad():
             rows.append(side(tokens["input_ids"], tokens["attention_mask"])[0].numpy())
     return np.array(rows)
@@ -118,7 +85,7 @@ def test_a_recipe_names_what_is_measured(root: Path) -> None:
         "idf_form": "none",
         "eval_data": ["beir", "beir:dev"],
         "eval_queries": 5,
-        "max_seq_length": 16,
+        "max_seq_length": LENGTH,
     }
     own = student(root)
     both = recipe_measure(make_recipe(values, root / "recipe.yaml"))
@@ -128,7 +95,7 @@ def test_a_recipe_names_what_is_measured(root: Path) -> None:
     assert both(own)["ndcg@10"] == pytest.approx(one(own)["ndcg@10"])
     assert both(own)["beir_flops"] == pytest.approx(one(own)["flops"])
     same = small_set_measure(
-        root / "beir", "test", queries=5, documents=2000, document_length=16, query_length=64
+        root / "beir", "test", queries=5, documents=2000, document_length=LENGTH, query_length=64
     )
     assert same(own) == one(own)
 

@@ -1,7 +1,8 @@
-"""Quality against latency, one labelled point for each rank profile (extra `plot`)."""
+"""What a thing is worth against what it costs, one labelled point each (extra `plot`)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,54 +32,73 @@ def plot_quality(comparison: Comparison, path: str | Path, measure: str = "ndcg@
     Profiles that no other beats in both are joined by a line. MissingExtraError without
     matplotlib.
     """
+    plot_points(
+        [(p.profile, p.latency.mean, p.quality.mean(measure)) for p in comparison.profiles],
+        path,
+        x="mean latency of a query, milliseconds",
+        y=f"mean {measure.replace('ndcg', 'nDCG').replace('mrr', 'MRR')}",
+        title=f"{comparison.data}, split {comparison.split}",
+    )
+
+
+def plot_points(
+    points: Sequence[tuple[str, float, float]],
+    path: str | Path,
+    *,
+    x: str,
+    y: str,
+    title: str,
+    named: str | None = None,
+) -> None:
+    """Draw labelled points, cost to the right and worth upwards; x, y: what the axes say.
+
+    Points that no other beats in both are joined by a line. named: the label of a point to be
+    ringed. MissingExtraError without matplotlib.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        raise MissingExtraError("the plot of quality against latency", "plot") from None
+        raise MissingExtraError(f"the plot of {y} over {x}", "plot") from None
 
-    times = [figures.latency.mean for figures in comparison.profiles]
-    values = [figures.quality.mean(measure) for figures in comparison.profiles]
+    costs, values = [cost for _, cost, _ in points], [value for _, _, value in points]
     figure = Figure(figsize=(8, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    if min(times) > 0 and max(times) > 5 * min(times):
+    if min(costs) > 0 and max(costs) > 5 * min(costs):
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
-    front = _front(times, values)
+    best = front(costs, values)
     axes.plot(
-        [times[i] for i in front], [values[i] for i in front], color="0.75", linewidth=1, zorder=1
+        [costs[i] for i in best], [values[i] for i in best], color="0.75", linewidth=1, zorder=1
     )
-    axes.scatter(
-        times,
-        values,
-        s=36,
-        color=["C0" if i in front else "C7" for i in range(len(times))],
-        zorder=2,
-    )
+    colours = ["C0" if i in best else "C7" for i in range(len(points))]
+    axes.scatter(costs, values, s=36, color=colours, zorder=2)
+    ringed = [(cost, value) for label, cost, value in points if label == named]
+    if ringed:
+        axes.scatter(*zip(*ringed, strict=True), s=160, facecolors="none", edgecolors="C3")
     axes.margins(0.12)
-    axes.set_xlabel("mean latency of a query, milliseconds")
-    axes.set_ylabel(f"mean {measure.replace('ndcg', 'nDCG').replace('mrr', 'MRR')}")
-    axes.set_title(f"{comparison.data}, split {comparison.split}")
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.set_title(title)
     axes.grid(color="0.92")
     axes.set_axisbelow(True)
-    names = [figures.profile for figures in comparison.profiles]
-    _label(figure, axes, list(zip(names, times, values, strict=True)))
+    _label(figure, axes, points)
     figure.savefig(Path(path), dpi=150)
 
 
-def _front(times: list[float], values: list[float]) -> list[int]:
-    """The points that none is both faster and better than, fastest first."""
-    order = sorted(range(len(times)), key=lambda i: (times[i], -values[i]))
-    best, front = float("-inf"), []
+def front(costs: Sequence[float], values: Sequence[float]) -> list[int]:
+    """The points that none is both cheaper and better than, cheapest first."""
+    order = sorted(range(len(costs)), key=lambda i: (costs[i], -values[i]))
+    best, found = float("-inf"), []
     for i in order:
         if values[i] > best:
             best = values[i]
-            front.append(i)
-    return front
+            found.append(i)
+    return found
 
 
-def _label(figure: Any, axes: Any, points: list[tuple[str, float, float]]) -> None:
+def _label(figure: Any, axes: Any, points: Sequence[tuple[str, float, float]]) -> None:
     """Write each name beside its point where it covers no other name and no point."""
     from matplotlib.text import Text
     from matplotlib.transforms import Bbox

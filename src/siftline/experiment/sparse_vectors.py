@@ -27,13 +27,15 @@ _FIELD = VectorSpec("sparse", TensorType.parse("tensor<float>(token{})"), invert
 class SparseVectors:
     """CSR: row i has `tokens[indptr[i]:indptr[i+1]]`, int32 ascending, and as many `weights`.
 
-    weights: float32, above 0. seconds: how long encoding the texts took.
+    weights: float32, above 0. seconds: how long encoding the texts took. index_bytes: of an index
+    that they were taken from, 0 where an `ImpactIndex` is theirs.
     """
 
     indptr: np.ndarray
     tokens: np.ndarray
     weights: np.ndarray
     seconds: float = 0.0
+    index_bytes: int = 0
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
@@ -79,6 +81,7 @@ class SparseVectors:
                 tokens=self.tokens,
                 weights=self.weights,
                 seconds=np.float64(self.seconds),
+                index_bytes=np.int64(self.index_bytes),
             )
         os.replace(partial, path)
 
@@ -88,7 +91,11 @@ class SparseVectors:
         try:
             with np.load(path) as held:
                 return SparseVectors(
-                    held["indptr"], held["tokens"], held["weights"], float(held["seconds"])
+                    held["indptr"],
+                    held["tokens"],
+                    held["weights"],
+                    float(held["seconds"]),
+                    int(held["index_bytes"]),
                 )
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise UsageError(f"'{path}' holds no sparse vectors: {error}; remove it") from None
