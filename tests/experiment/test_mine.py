@@ -14,7 +14,7 @@ from siftline.experiment.mining import Mined, Mining
 from siftline.train.data import read_training_set
 
 #: BM25 for "apple pie" ranks what has both words and is short first.
-CORPUS = {
+CORPUS: dict[str, str | tuple[str, str]] = {
     "best": ("Baking", "apple pie"),
     "copy": ("", "Baking: Apple pie!"),
     "long": "apple pie and a little of everything else",
@@ -127,7 +127,7 @@ def test_titles_ask_for_all_their_passages_and_first_sentences_for_the_rest(
     tmp_path: Path,
 ) -> None:
     rest = "It needs flour and water and salt and a long time."
-    corpus = {
+    corpus: dict[str, str | tuple[str, str]] = {
         "a": ("Rye bread", "dark and dense bread"),
         "b": ("rye bread!", "bread of the north"),
         "c": ("", f"Bread is easy to make. {rest}"),

@@ -48,6 +48,7 @@ def test_it_finds_what_comparing_every_pair_finds(
     texts: list[str], text: str, threshold: float
 ) -> None:
     normal = {normal_text(one) for one in texts}
+    expected: str | None
     if normal_text(text) in normal:
         expected = "equal"
     else:
