@@ -127,7 +127,7 @@ def _whole(path: Path) -> Iterator[TextIO]:
     if path.suffix == ".gz":
         with (
             partial.open("wb") as raw,
-            gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed,
+            gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed,
         ):
             with io.TextIOWrapper(packed, encoding="utf-8") as file:
                 yield file
