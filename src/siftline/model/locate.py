@@ -1,7 +1,8 @@
 """Which file on this machine a model reference of an application package means.
 
-In order: the file in the package; the catalogue entry that `[models]` of ext/siftline.toml names
-for it; the catalogue entry that its model-id names. A url is not fetched by itself.
+In order: the file in the package, which may be in a model folder or an OpenSearch zip there; the
+catalogue entry that `[models]` of ext/siftline.toml names for it; the catalogue entry that its
+model-id names. A url is not fetched by itself.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from siftline.errors import ModelError, PackageError, Place
 from siftline.model.fetch import fetch
+from siftline.model.prepared import is_model_folder, model_file, prepared
 from siftline.schema.package import ModelReference, Package
 
 #: What the element that refers to a model wants of a catalogue entry's folder.
@@ -19,6 +21,7 @@ ELEMENT_FILES = {
     "tokenizer-model": "tokenizer.json",
     "tokenizer-vocab": "vocab.txt",
     "model": "tokenizer.json",
+    "idf": "idf.json",
 }
 
 #: The file of a catalogue entry that a file of the package of that kind stands for.
@@ -33,9 +36,14 @@ class ModelFiles:
         self._sources = package.settings.models
         self._fetch = fetcher
 
-    def path(self, file: str) -> Path:
-        """The file that the package calls `file`; PackageError tells how to provide it."""
+    def path(self, file: str, part: str | None = None) -> Path:
+        """The file that the package calls `file`; PackageError tells how to provide it.
+
+        part: the file that is wanted where `file` is a whole model.
+        """
         inside = self._inside(file)
+        if inside is not None and part is not None and is_model_folder(inside):
+            return self._of_folder(file, prepared(inside), part)
         if inside is not None and inside.is_file():
             return inside
         for prefix, name in self._sources.items():
@@ -52,7 +60,7 @@ class ModelFiles:
     def reference(self, element: str, reference: ModelReference) -> Path:
         """The file that an element of services.xml refers to."""
         if reference.path is not None:
-            return self.path(reference.path)
+            return self.path(reference.path, ELEMENT_FILES.get(element))
         if reference.model_id is not None:
             return self._of_catalogue(reference.model_id, ELEMENT_FILES.get(element, "model.onnx"))
         raise PackageError(
@@ -69,7 +77,10 @@ class ModelFiles:
         return path
 
     def _of_catalogue(self, name: str, file: str) -> Path:
-        path = self._fetch(name) / file
+        return self._of_folder(name, self._fetch(name), file)
+
+    def _of_folder(self, name: str, folder: Path, file: str) -> Path:
+        path = model_file(folder, file)
         if not path.is_file():
             raise ModelError(f"model '{name}' has no file '{file}' (looked for {path})")
         return path

@@ -15,6 +15,8 @@ Runtime = Literal["auto", "onnxruntime", "openvino"]
 Precision = Literal["fp32", "bf16"]
 RUNTIMES: tuple[str, ...] = get_args(Runtime)
 PRECISIONS: tuple[str, ...] = get_args(Precision)
+#: Endings of the names of TorchScript files.
+TORCH_SCRIPT = (".pt", ".pth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +88,15 @@ def open_session(
     precision: Precision | None = None,
     execution: Execution | None = None,
 ) -> Session:
-    """Open an ONNX file.
+    """Open an ONNX file, or TorchScript that is named as in `TORCH_SCRIPT`.
 
-    runtime: `auto` is ONNX Runtime, which takes every file as it is. threads: of one run; None
-    leaves it to the runtime (one per core). precision: None keeps ONNX Runtime's file as it is and
-    gives OpenVINO bf16 where the processor has it; `fp32` dequantises an int8 file first; `bf16`
-    needs OpenVINO. execution: more than threads, in their place. Raises ModelError where the file
-    is missing, damaged or not a model, or no device is what `execution` asks for, UsageError where
-    a runtime has nothing of the kind, MissingExtraError where OpenVINO is not installed.
+    runtime: `auto` is ONNX Runtime, which takes every ONNX file as it is; TorchScript is run by
+    torch, whatever the runtime. threads: of one run; None leaves it to the runtime (one per core).
+    precision: None keeps ONNX Runtime's file as it is and gives OpenVINO bf16 where the processor
+    has it; `fp32` dequantises an int8 file first; `bf16` needs OpenVINO. execution: more than
+    threads, in their place. Raises ModelError where the file is missing, damaged or not a model, or
+    no device is what `execution` asks for, UsageError where a runtime has nothing of the kind,
+    MissingExtraError where OpenVINO or torch is not installed.
     """
     if runtime not in RUNTIMES:
         raise UsageError(f"unknown runtime '{runtime}' (known: {', '.join(RUNTIMES)})")
@@ -103,12 +106,16 @@ def open_session(
     path = Path(path)
     if not path.is_file():
         raise ModelError(f"there is no model file {path}")
-    if runtime == "openvino":
+    if path.suffix in TORCH_SCRIPT and precision != "bf16":
+        from siftline.model.torch_session import TorchScriptSession
+
+        return TorchScriptSession(path, execution)
+    if runtime == "openvino" and path.suffix not in TORCH_SCRIPT:
         from siftline.model.openvino_session import OpenVinoSession
 
         return OpenVinoSession(path, execution, precision)
     if precision == "bf16":
-        raise UsageError("precision 'bf16' needs the runtime openvino")
+        raise UsageError("precision 'bf16' needs the runtime openvino and an ONNX file")
     from siftline.model.onnx_session import OnnxSession
 
     return OnnxSession(path, execution, precision)

@@ -19,7 +19,11 @@ def sparse_module(model: Any, head: Head) -> Any:
     decoder = model.get_output_embeddings()
     if decoder is None:
         raise ModelError("the model has no vocabulary layer, so it is not a sparse encoder")
-    model.set_output_embeddings(torch.nn.Identity())
+
+    class PassOn(torch.nn.Identity):  # type: ignore[misc]
+        bias = None  # BERT's head takes over the bias of its output layer
+
+    model.set_output_embeddings(PassOn())
 
     class Sparse(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
