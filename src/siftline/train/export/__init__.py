@@ -1,0 +1,1 @@
+"""A trained sparse encoder in the forms that others load, each compared with its source."""
