@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from siftline.errors import SiftlineError, UsageError
-from siftline.experiment.commands import TRAIN_EXAMPLE, idf_app, train
+from siftline.experiment.commands import MINE_EXAMPLE, TRAIN_EXAMPLE, idf_app, mine, train
 from siftline.load.command import FBENCH_EXAMPLE, fbench
 
 app = typer.Typer(
@@ -241,6 +241,7 @@ def tune(
 app.command(epilog=FBENCH_EXAMPLE)(fbench)
 app.command(epilog=TRAIN_EXAMPLE)(train)
 app.add_typer(idf_app, name="idf")
+app.command(epilog=MINE_EXAMPLE)(mine)
 
 
 SERVE_EXAMPLE = "Example: siftline serve examples/stdlib --port 8080"

@@ -50,3 +50,101 @@ def train(
 
     for folder in train_stages(configs):
         typer.echo(str(folder))
+
+
+MINE_EXAMPLE = (
+    "Example: siftline mine examples/beir --data squad_train --profile sparse --out train.jsonl.gz "
+    "--not-in squad_dev --not-in nfcorpus"
+)
+
+
+def mine(  # noqa: PLR0913  an option of a command is an argument
+    package: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[APP]", help="Package whose profile ranks; none: BM25 over title and text."
+        ),
+    ] = None,
+    *,
+    data: Annotated[Path, typer.Option(metavar="BEIRDIR", help="BEIR folder to mine in.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="JSON lines; .gz is gzipped.")],
+    split: Annotated[str, typer.Option(help="Split whose queries and positives are taken.")] = (
+        "train"
+    ),
+    from_pairs: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help='Take queries from JSON lines {"query", "pos"} instead.'),
+    ] = None,
+    titles: Annotated[
+        bool,
+        typer.Option(
+            "--titles",
+            help="Take titles, and first sentences cut off their passages, as queries instead.",
+        ),
+    ] = False,
+    passages: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TEXTDIR", help="First cut these .txt and .md files into BEIRDIR's corpus."
+        ),
+    ] = None,
+    profile: Annotated[str, typer.Option(metavar="P", help="Profile that ranks.")] = "bm25",
+    depth: Annotated[int, typer.Option(help="Hits of a query that are looked at.")] = 100,
+    skip_top: Annotated[
+        int, typer.Option(help="Leave out so many of the best that are not positive.")
+    ] = 0,
+    negatives: Annotated[int, typer.Option(help="Negatives of a query.")] = 15,
+    sample: Annotated[str, typer.Option(help="Which negatives: top, or random ones.")] = "top",
+    seed: Annotated[int, typer.Option(help="Of random negatives.")] = 0,
+    format: Annotated[
+        str, typer.Option(help="posnegs: a row for a positive; kd-ids: one for a query.")
+    ] = "posnegs",
+    not_in: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="BEIRDIR",
+            help="Evaluation set whose queries are left out: all splits but train, or a "
+            "BEIRDIR/qrels/SPLIT.tsv.",
+        ),
+    ] = None,
+    overlap: Annotated[
+        float, typer.Option(help="Share of common words that makes a copy of a positive.")
+    ] = 0.8,
+    query_overlap: Annotated[
+        float, typer.Option(help="Share of common words that makes a query one of --not-in.")
+    ] = 0.8,
+    index: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the index (default: APP.siftline/eval/DATA)."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+) -> None:
+    """Mine hard negatives for training queries with the engine; a stopped mining goes on."""
+    from siftline.experiment.mining import Mining
+    from siftline.experiment.mining_terminal import cut_passages, mine_with_progress
+
+    mining = Mining(
+        profile=profile,
+        split=split,
+        pairs=from_pairs,
+        titles=titles,
+        depth=depth,
+        skip_top=skip_top,
+        negatives=negatives,
+        sample=sample,  # type: ignore[arg-type]  # checked there
+        seed=seed,
+        format=format,  # type: ignore[arg-type]
+        overlap=overlap,
+        query_overlap=query_overlap,
+    )
+    if passages is not None:
+        cut_passages(passages, data)
+    mine_with_progress(
+        package,
+        data,
+        out,
+        mining,
+        not_in=not_in or [],
+        index=index,
+        as_json=as_json,
+    )
