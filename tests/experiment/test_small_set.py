@@ -28,7 +28,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def student(root: Path, **options: Any) -> Student:
-    return open_student(root / "backbone", idf=None, **options).eval()
+    found = open_student(root / "backbone", idf=None, **options)
+    found.eval()
+    return found
 
 
 def dense(side: Any, found: Student, texts: list[str]) -> np.ndarray:

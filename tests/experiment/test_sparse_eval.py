@@ -106,12 +106,11 @@ def test_means_count_each_collection_once(comparison: SparseComparison) -> None:
 def test_the_others_are_tested_against_the_baseline(comparison: SparseComparison) -> None:
     every, twice = comparison.models
     assert twice.p_value is None and every.p_value is not None
-    values = [
-        judged.models[n].quality.values["ndcg@10"] for n in (1, 0) for judged in comparison.sets
-    ]
+    every_one, every_two = (j.models[0].quality.values["ndcg@10"] for j in comparison.sets)
+    twice_one, twice_two = (j.models[1].quality.values["ndcg@10"] for j in comparison.sets)
     weighed = {
-        label: np.concatenate([one * 7 / 4, two * 7 / 10])
-        for label, one, two in (("twice", *values[:2]), ("all", *values[2:]))
+        "twice": np.concatenate([twice_one * 7 / 4, twice_two * 7 / 10]),
+        "all": np.concatenate([every_one * 7 / 4, every_two * 7 / 10]),
     }
     assert np.mean(weighed["all"]) == pytest.approx(every.figures["ndcg@10"])
     assert every.p_value == against_first(weighed)["all"]

@@ -20,6 +20,7 @@ from siftline.experiment.judged import read_documents
 from siftline.experiment.sparse_models import SparseModel, open_encoder
 from siftline.experiment.sparse_vectors import SparseVectors
 from siftline.experiment.vector_cache import VectorCache
+from siftline.schema.builder import Application, Field, RankProfile, Schema
 from siftline.train.sparse_encoder import SparseEncoder
 
 TEXTS = ["w1 w2 w3", "w4", "w5 w6 w7 w8 w9 w10 w11 w12", " ".join(WORDS[5:]), "w1 w1"]
@@ -170,13 +171,13 @@ def test_bm25_by_hand() -> None:
 
 def test_bm25_is_the_engines(root: Path, tmp_path: Path) -> None:
     documents = read_documents(root / "beir")
-    package = siftline.Application(
+    package = Application(
         "words",
-        siftline.Schema(
+        Schema(
             "word",
-            siftline.Field("text", "string", "index", index="enable-bm25"),
+            Field("text", "string", "index", index="enable-bm25"),
             fieldsets={"default": ["text"]},
-            rank_profiles=[siftline.RankProfile("bm25", first_phase="bm25(text)")],
+            rank_profiles=[RankProfile("bm25", first_phase="bm25(text)")],
         ),
     )
     query = "w3 w8 w21 w8"

@@ -68,7 +68,7 @@ def run(
     """The steps at which it was measured: worth[i] at step 2·(i + 1)."""
     steps: list[int] = []
 
-    class Clock(TrainerCallback):
+    class Clock(TrainerCallback):  # type: ignore[misc]
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             self.step = state.global_step
 
@@ -114,7 +114,7 @@ class Killed(Exception):
     pass
 
 
-class KillAt(TrainerCallback):
+class KillAt(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.global_step == 9:
             raise Killed

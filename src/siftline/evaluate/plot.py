@@ -74,9 +74,9 @@ def plot_points(
     )
     colours = ["C0" if i in best else "C7" for i in range(len(points))]
     axes.scatter(costs, values, s=36, color=colours, zorder=2)
-    ringed = [(cost, value) for label, cost, value in points if label == named]
-    if ringed:
-        axes.scatter(*zip(*ringed, strict=True), s=160, facecolors="none", edgecolors="C3")
+    for label, cost, value in points:
+        if label == named:
+            axes.scatter([cost], [value], s=160, facecolors="none", edgecolors="C3")
     axes.margins(0.12)
     axes.set_xlabel(x)
     axes.set_ylabel(y)

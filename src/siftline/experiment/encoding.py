@@ -38,14 +38,19 @@ class Encoding:
 
 
 class Encoder(Protocol):
-    """A model, or BM25.
+    """A model, or BM25."""
 
-    mode: how queries become vectors. parameters: weights of the model, None where there is none.
-    """
+    @property
+    def label(self) -> str:
+        """What it is called in tables."""
 
-    label: str
-    mode: str
-    parameters: int | None
+    @property
+    def mode(self) -> str:
+        """How queries become vectors."""
+
+    @property
+    def parameters(self) -> int | None:
+        """Weights of the model, None where they are not known or there is none."""
 
     def encode(
         self, documents: Sequence[str], queries: Sequence[str], cache: VectorCache, done: Encoded
