@@ -66,7 +66,7 @@ def test_the_profile_of_a_package_ranks(run: Run, data: Path, tmp_path: Path) ->
     (row,) = map(json.loads, out.read_text().splitlines())
     assert row["pos"] == "apples apple pie"
     assert row["negs"] == ["a fruit of the apple tree is an apple", "an apple is a fruit"]
-    assert (tmp_path / "app.siftline" / "eval" / "food").is_dir()
+    assert (tmp_path / "app.siftline" / "mine" / "longest" / "food").is_dir()
 
 
 def test_counts_as_json(run: Run, data: Path, tmp_path: Path) -> None:

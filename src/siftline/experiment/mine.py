@@ -62,7 +62,7 @@ def mine(
     pairs = None if mining.pairs is None else pair_queries(mining.pairs)
     judged = None if split is None else read_collection(data, split)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with mining_index(package, data, index, out, progress) as application:
+    with mining_index(package, mining.profile, data, index, out, progress) as application:
         passages = StoredPassages(application, titles=not mining.titles)
         if pairs is not None:
             found = pairs

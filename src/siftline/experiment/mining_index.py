@@ -8,12 +8,20 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-from siftline.application import Application
+from siftline.application import Application, default_data
 from siftline.errors import UsageError
-from siftline.experiment.profiles import Progress, collection_index, feed_once
+from siftline.experiment.one_profile import for_profile
+from siftline.experiment.profiles import (
+    Progress,
+    collection_index,
+    evaluation_index,
+    feed_once,
+    is_fed,
+)
 from siftline.feed.source import feed_file
 from siftline.schema import builder
 from siftline.schema.package import Package
+from siftline.schema.read import read_package
 
 #: Files of a package that say how it ranks; model files are named in them.
 _WRITTEN = {".xml", ".sd", ".toml", ".py", ".profile", ".expression"}
@@ -40,18 +48,37 @@ def text_package() -> Package:
 
 @contextmanager
 def mining_index(
-    package: Path | None, data: Path, index: Path | None, beside: Path, progress: Progress
+    package: Path | None,
+    profile: str,
+    data: Path,
+    index: Path | None,
+    beside: Path,
+    progress: Progress,
 ) -> Iterator[Application]:
     """An application with the corpus of a BEIR folder, fed where it is not yet.
 
-    package: None for BM25 alone. index: its folder; by default that of `siftline eval`, or where
-    there is no package one named after the file `beside`, which is removed unless an error or a
-    stop leaves it to the next mining.
+    package: None for BM25 alone. index: the folder of an index of the whole package. Without one it
+    is that of `siftline eval` where there is one, else an index of what the profile needs. Where
+    there is no package it is named after the file `beside`, and removed unless an error or a stop
+    leaves it to the next mining.
     """
-    if package is not None:
+    if package is None:
+        with _text_index(data, index, beside, progress) as application:
+            yield application
+    elif index is not None or is_fed(evaluation_index(package, data)):
         with collection_index(package, data, index, progress) as application:
             yield application
-        return
+    else:
+        folder = default_data(package) / "mine" / profile / data.resolve().name
+        with Application(for_profile(read_package(package), profile), folder) as application:
+            feed_once(application, data, folder, progress)
+            yield application
+
+
+@contextmanager
+def _text_index(
+    data: Path, index: Path | None, beside: Path, progress: Progress
+) -> Iterator[Application]:
     own = beside.with_name(f"{beside.name}.index")
     folder = index or own / _corpus_digest(data)
     with Application(text_package(), folder) as application:

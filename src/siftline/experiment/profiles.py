@@ -34,6 +34,8 @@ Progress = Callable[[str, int, int | None], None]
 DEPTH = 100
 #: Queries that run before any is timed, so that models and kernels are loaded.
 WARM_UP = 3
+#: File in an index's folder that says that the corpus is fed.
+FED = "fed"
 
 
 def silent(what: str, done: int, total: int | None) -> None:
@@ -84,11 +86,21 @@ def collection_index(
 
     index: its folder, by default one for each collection below the package's data.
     """
-    folder = index or default_data(package) / "eval" / data.resolve().name
+    folder = index or evaluation_index(package, data)
     # Without a cache of encodings: profiles share their queries, and each is to pay for its own.
     with Application.open(package, folder, query_cache=0) as application:
         feed_once(application, data, folder, progress)
         yield application
+
+
+def evaluation_index(package: Path, data: Path) -> Path:
+    """The folder of a package's index of a collection, unless another is named."""
+    return default_data(package) / "eval" / data.resolve().name
+
+
+def is_fed(folder: Path) -> bool:
+    """Whether an index has the whole corpus."""
+    return (folder / FED).exists()
 
 
 def feed_once(application: Application, data: Path, folder: Path, progress: Progress) -> None:
@@ -96,8 +108,7 @@ def feed_once(application: Application, data: Path, folder: Path, progress: Prog
 
     UsageError where a document cannot be fed.
     """
-    done = folder / "fed"
-    if done.exists():
+    if is_fed(folder):
         return
     report = application.feed(
         data, progress=lambda r: progress(f"feeding {data.name}", r.operations, None)
@@ -106,7 +117,7 @@ def feed_once(application: Application, data: Path, folder: Path, progress: Prog
         raise UsageError(
             f"{len(report.errors)} documents of '{data}' cannot be fed, such as {report.errors[0]}"
         )
-    done.write_text(f"{report.operations}\n", encoding="utf-8")
+    (folder / FED).write_text(f"{report.operations}\n", encoding="utf-8")
 
 
 def run_profile(

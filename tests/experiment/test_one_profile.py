@@ -1,0 +1,77 @@
+"""A package cut down to one profile of examples/beir: what is kept, and that it still ranks."""
+
+from pathlib import Path
+
+import pytest
+from small_beir import write_beir
+
+from siftline.application import Application
+from siftline.errors import UsageError
+from siftline.experiment.mine import mine
+from siftline.experiment.mining import Mining
+from siftline.experiment.one_profile import for_profile
+from siftline.schema.package import Package
+from siftline.schema.read import read_package
+
+BEIR = Path(__file__).parents[2] / "examples" / "beir"
+
+
+@pytest.fixture(scope="module")
+def package() -> Package:
+    return read_package(BEIR)
+
+
+@pytest.mark.parametrize(
+    ("profile", "made", "profiles"),
+    [
+        ("bm25", {"contents"}, {"bm25"}),
+        ("dense", {"contents", "embedding"}, {"dense"}),
+        ("sparse-idf", {"contents", "sparse"}, {"sparse-idf", "sparse"}),
+        (
+            "dense-colbert",
+            {"contents", "embedding", "tokens"},
+            {"dense-colbert", "dense", "colbert"},
+        ),
+        (
+            "dense-colbert-cross",
+            {"contents", "embedding", "tokens", "token_ids"},
+            {"dense-colbert-cross", "cross", "colbert"},
+        ),
+    ],
+)
+def test_only_what_a_profile_needs_is_kept(
+    package: Package, profile: str, made: set[str], profiles: set[str]
+) -> None:
+    (schema,) = for_profile(package, profile).schemas.values()
+    assert set(schema.fields) == {"title", "text"} | made
+    assert set(schema.rank_profiles) == profiles
+    whole = package.schema()
+    assert schema.profile(profile) == whole.profile(profile)
+
+
+def test_settings_of_what_is_gone_are_gone(package: Package) -> None:
+    settings = for_profile(package, "dense").settings
+    assert (settings.sparse_index, dict(settings.sparse_queries)) == (frozenset(), {})
+    assert for_profile(package, "sparse").settings.sparse_index == {"passage.sparse"}
+    with pytest.raises(UsageError, match="no rank profile 'bm52'; did you mean 'bm25'"):
+        for_profile(package, "bm52")
+
+
+def test_a_fed_package_needs_no_model_for_bm25(package: Package, tmp_path: Path) -> None:
+    with Application(for_profile(package, "bm25"), tmp_path) as application:
+        application.feed([{"_id": "a", "title": "Red", "text": "apple"}, {"_id": "b"}])
+        assert application.query(query="apple", ranking="bm25").ids == ["id:beir:passage::a"]
+
+
+def test_an_index_of_the_profile_is_made_and_used_again(tmp_path: Path) -> None:
+    data = write_beir(
+        tmp_path / "food", {"a": "apple pie", "b": "apple"}, {"q": "apple"}, train={"q": {"a": 1}}
+    )
+    app = tmp_path / "app"
+    read_package(BEIR).save(app)
+    for _ in range(2):
+        mined = mine(app, data, tmp_path / "rows.jsonl", Mining(negatives=1))
+        assert (mined.rows, mined.negatives) == (1, 1)
+    made = tmp_path / "app.siftline"
+    assert [path.name for path in (made / "mine" / "bm25").iterdir()] == ["food"]
+    assert not (made / "eval").exists()
