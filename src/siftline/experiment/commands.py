@@ -115,7 +115,11 @@ def mine(  # noqa: PLR0913  an option of a command is an argument
     ] = 0.8,
     index: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder of the index (default: APP.siftline/eval/DATA)."),
+        typer.Option(
+            metavar="DIR",
+            help="Folder of an index of the whole package (default: that of eval where there is "
+            "one, else APP.siftline/mine/P/DATA with what P needs).",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
