@@ -368,6 +368,12 @@ def models_export(
         str, typer.Argument(metavar="NAME|FOLDER", help="Catalogue name, or folder of a model.")
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write.")],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format", metavar="FORMAT", help="onnx, sentence-transformers or opensearch."
+        ),
+    ] = "onnx",
     optimize: Annotated[bool, typer.Option("--optimize", help="Fuse and fold the graph.")] = False,
     quantize: Annotated[
         str | None, typer.Option(metavar="int8", help="Quantise the weights dynamically.")
@@ -375,11 +381,20 @@ def models_export(
     dequantize: Annotated[
         bool, typer.Option("--dequantize", help="int8 ONNX to fp32 weights.")
     ] = False,
+    max_length: Annotated[
+        int | None, typer.Option(min=3, help="Tokens of a text, for those that keep it.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Of the OpenSearch model.")] = None,
+    version: Annotated[
+        str | None, typer.Option(metavar="1.0.0", help="Of the OpenSearch model.")
+    ] = None,
 ) -> None:
-    """Convert a model to ONNX and check the result against its source."""
+    """Convert a model and check the result against its source; the folder stands for the model."""
+    from siftline.experiment.exports import Options
     from siftline.terminal import export_and_show
 
-    export_and_show(source, out, optimize=optimize, quantize=quantize, dequantize=dequantize)
+    options = Options(optimize, quantize, dequantize, max_length, name, version)
+    export_and_show(source, out, form, options)
 
 
 def main() -> None:

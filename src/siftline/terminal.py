@@ -24,8 +24,9 @@ from siftline.experiment.display import (
     standard_output,
     steps,
 )
+from siftline.experiment.exports import Options as ExportOptions
+from siftline.experiment.exports import export_model
 from siftline.experiment.profiles import WeightTuning
-from siftline.model.convert.export import export
 from siftline.model.inventory import describe, list_models, pull
 from siftline.respond.hits import Result
 from siftline.respond.terminal import show_result
@@ -148,12 +149,21 @@ def pull_with_progress(name: str) -> Path:
         return pull(name, progress=progress)
 
 
-def export_and_show(
-    source: str, out: Path, *, optimize: bool, quantize: str | None, dequantize: bool
-) -> None:
-    """Convert a model and write how far the result is from its source."""
-    report = export(source, out, optimize=optimize, quantize=quantize, dequantize=dequantize)
-    standard_output().print(str(report), markup=False)
+def export_and_show(source: str, out: Path, form: str, options: ExportOptions) -> None:
+    """Convert a model; write how far the result is from its source, and what is there now."""
+    table = _table("step", "compared with", right=("largest difference", "least cosine", "MB"))
+    for step in export_model(source, out, form, options):
+        table.add_row(
+            step.name,
+            step.compared_with,
+            f"{step.difference:.2g}",
+            f"{step.similarity:.6f}",
+            f"{step.bytes / 1e6:.1f}",
+        )
+    console = standard_output()
+    console.print(table)
+    for path in sorted(path for path in out.rglob("*") if path.is_file()):
+        console.print(str(path), markup=False, soft_wrap=True)
 
 
 def show_evaluation(comparison: Comparison, *, as_json: bool = False) -> None:

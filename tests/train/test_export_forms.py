@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer
-from toy_sparse import WORDS, toy_student, toy_texts
 
 from siftline.encode.open import open_embedder
 from siftline.encode.sparse import SparseEmbedder
@@ -30,6 +29,7 @@ from siftline.train.export.formats import Exported, export_as
 from siftline.train.export.opensearch import Registration
 from siftline.train.sparse_encoder import SparseEncoder
 from siftline.train.student import Student
+from toy_sparse import WORDS, toy_student, toy_texts
 
 TOKEN = TensorType.parse("tensor<float>(token{})")
 Form = Literal["onnx", "sentence-transformers", "opensearch"]
