@@ -1,5 +1,7 @@
 """A package cut down to one profile of examples/beir: what is kept, and that it still ranks."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,27 @@ def test_an_index_of_the_profile_is_made_and_used_again(tmp_path: Path) -> None:
     made = tmp_path / "app.siftline"
     assert [path.name for path in (made / "mine" / "bm25").iterdir()] == ["food"]
     assert not (made / "eval").exists()
+
+
+@pytest.mark.model
+def test_a_sparse_profile_mines_with_its_model_alone(
+    tmp_path: Path, model_folder: Callable[[str], Path]
+) -> None:
+    corpus = {
+        "pie": "A pie is baked from dough and apples.",
+        "tart": "How to bake a tart with pears.",
+        "rain": "Rain falls from clouds over the sea.",
+        "sun": "The sun is a star.",
+    }
+    queries = {"q1": "recipe for apple pie", "q2": "why does it rain"}
+    data = write_beir(
+        tmp_path / "food", corpus, queries, train={"q1": {"pie": 1}, "q2": {"rain": 1}}
+    )
+    model_folder("splade-tiny")
+    app, out = tmp_path / "app", tmp_path / "rows.jsonl"
+    read_package(BEIR).save(app)
+    mine(app, data, out, Mining(profile="sparse", depth=5, negatives=1))
+    first, second = map(json.loads, out.read_text().splitlines())
+    assert (first["pos"], first["negs"]) == (corpus["pie"], [corpus["tart"]])
+    assert second["pos"] == corpus["rain"]
+    assert second["negs"][0] != corpus["rain"]
