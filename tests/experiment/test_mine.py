@@ -213,6 +213,8 @@ def test_wrong_data_is_refused_before_anything_is_fed(data: Path, tmp_path: Path
             mine(None, data, out, Mining(pairs=pairs))
     with pytest.raises(UsageError, match="has no split to keep out"):
         mine(None, data, out, Mining(split="test"), not_in=[write_beir(tmp_path / "b", {})])
+    with pytest.raises(UsageError, match="is a folder: name the file"):
+        mine(None, data, tmp_path)
     assert not out.parent.exists()
 
 

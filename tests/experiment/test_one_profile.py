@@ -11,7 +11,9 @@ from siftline.application import Application
 from siftline.errors import UsageError
 from siftline.experiment.mine import mine
 from siftline.experiment.mining import Mining
+from siftline.experiment.mining_index import text_package
 from siftline.experiment.one_profile import for_profile
+from siftline.experiment.profiles import collection_index, silent
 from siftline.schema.package import Package
 from siftline.schema.read import read_package
 
@@ -77,6 +79,20 @@ def test_an_index_of_the_profile_is_made_and_used_again(tmp_path: Path) -> None:
     made = tmp_path / "app.siftline"
     assert [path.name for path in (made / "mine" / "bm25").iterdir()] == ["food"]
     assert not (made / "eval").exists()
+
+
+def test_an_index_that_eval_made_is_used(tmp_path: Path) -> None:
+    data = write_beir(tmp_path / "d", {"a": "x", "b": "x y"}, {"q": "x"}, train={"q": {"a": 1}})
+    app = text_package().save(tmp_path / "app")
+    with collection_index(app, data, None, silent):
+        pass
+    assert mine(app, data, tmp_path / "rows.jsonl", Mining(negatives=1)).rows == 1
+    assert not (tmp_path / "app.siftline" / "mine").exists()
+
+
+def test_a_package_with_searchers_of_its_own_stays_whole() -> None:
+    package = read_package(BEIR.with_name("model-evaluation"))
+    assert for_profile(package, "default") is package
 
 
 @pytest.mark.model

@@ -56,6 +56,8 @@ def mine(
     and a mining that was stopped goes on behind them. UsageError where the data is wrong or no
     query is left.
     """
+    if out.is_dir():
+        raise UsageError(f"'{out}' is a folder: name the file to write")
     counts: Counter[str] = Counter()
     split = mining.split if mining.pairs is None and not mining.titles else None
     evaluated = NearTexts(evaluation_queries(not_in, data=data, split=split), mining.query_overlap)
