@@ -63,8 +63,8 @@ def test_a_file_is_read_and_its_paths_are_its_own(tmp_path: Path) -> None:
 
 
 def test_teachers_have_shares() -> None:
-    recipe = made(teachers=[{"type": "cross", "model": "m", "weight": 0.5}])
-    assert recipe.teachers == (TeacherSpec("cross", "m", 0.5),)
+    recipe = made(teachers=[{"type": "cross", "model": "m", "weight": 0.5, "max_length": 256}])
+    assert recipe.teachers == (TeacherSpec("cross", "m", 0.5, 256),)
 
 
 def test_what_is_measured_by_either_name() -> None:
@@ -96,6 +96,11 @@ def test_what_is_measured_by_either_name() -> None:
         ({"idf_path": None}, "need 'idf_path'"),
         ({"teachers": [{"type": "best", "model": "m"}]}, "expected dense, sparse, cross"),
         ({"teachers": [{"type": "dense"}]}, "a type and a model"),
+        (
+            {"teachers": [{"type": "dense", "model": "m", "max_lenght": 9}]},
+            r"'max_lenght' of a teacher \(did you mean 'max_length'",
+        ),
+        ({"teachers": [{"type": "dense", "model": "m", "max_length": 7}]}, "at least 8 tokens"),
         ({"kd_ensemble_teacher_kwargs": {"types": ["dense"], "model_ids": []}}, "one length"),
     ],
 )

@@ -137,6 +137,15 @@ def test_a_folder_says_how_it_is_used(tmp_path: Path, runtime: Runtime) -> None:
     assert math.isclose(found[0, 0], float(query @ cut), rel_tol=5e-3)
 
 
+def test_a_recipe_can_shorten_texts(place: Path) -> None:
+    spec = TeacherSpec("cross", "cross", max_length=8)
+    found = open_teacher(spec, lambda name: place / name).scores(["w1"], [[LONG, "w5"]])
+    assert math.isclose(
+        found[0, 0], expected(place, "cross", "w1", " ".join(LONG.split()[:4])), rel_tol=1e-4
+    )
+    assert math.isclose(found[0, 1], expected(place, "cross", "w1", "w5"), rel_tol=1e-4)
+
+
 def test_queries_of_an_inference_free_model(tmp_path: Path) -> None:
     folder = toy_teacher(tmp_path / "sparse", "sparse")
     table = {word: 0.25 * number for number, word in enumerate(WORDS) if word != "w3"}

@@ -40,11 +40,13 @@ class TeacherSpec:
     """One teacher: what kind, which model, its share in the ensemble.
 
     model: a catalogue name or a folder. weight: shares are weights divided by their sum.
+    max_length: tokens of a text or pair; None for as many as the model takes.
     """
 
     type: Literal["dense", "sparse", "cross"]
     model: str
     weight: float = 1.0
+    max_length: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,15 +286,20 @@ def _list(value: Any, place: Place) -> list[Any]:
 def _teacher(entry: Any, place: Place) -> TeacherSpec:
     if not isinstance(entry, dict) or not {"type", "model"} <= set(entry):
         raise UsageError(f"a teacher has a type and a model, not {entry!r}", place)
-    extra = set(entry) - {"type", "model", "weight"}
+    known = {"type", "model", "weight", "max_length"}
+    extra = set(entry) - known
     if extra:
-        raise UsageError(f"unknown key '{min(extra)}' of a teacher", place)
+        hint = nearest(str(min(extra)), known)
+        raise UsageError(f"unknown key '{min(extra)}' of a teacher{hint}", place)
     if entry["type"] not in ("dense", "sparse", "cross"):
         raise UsageError(f"teacher type '{entry['type']}' (expected dense, sparse, cross)", place)
     weight = _number(entry.get("weight", 1.0))
     if weight is None or weight < 0:
         raise UsageError(f"the weight of a teacher is at least 0, not {entry['weight']}", place)
-    return TeacherSpec(entry["type"], str(entry["model"]), weight)
+    length = entry.get("max_length")
+    if length is not None and (not isinstance(length, int) or length < 8):
+        raise UsageError(f"max_length of a teacher is at least 8 tokens, not {length!r}", place)
+    return TeacherSpec(entry["type"], str(entry["model"]), weight, length)
 
 
 def _ensemble(value: Any, place: Place) -> dict[str, Any]:

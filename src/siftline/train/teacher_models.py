@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -63,6 +64,8 @@ def open_teacher(
     or without one for that runtime.
     """
     usage = usage_of(find_model(spec.model), spec.type)
+    if spec.max_length is not None:
+        usage = replace(usage, max_length=min(usage.max_length, spec.max_length))
     file = _tokenizer_file(usage)
     chosen = _chosen(runtime, usage)
     model: Model

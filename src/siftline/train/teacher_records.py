@@ -60,7 +60,7 @@ class Records:
         """
         if self._cache is None:
             raise UsageError("scores can only be computed ahead with a teacher_cache")
-        wanted = {record_key(self._teacher, *item): item for item in items}
+        wanted = {record_key(self._teacher, *item): item for item in dict.fromkeys(items)}
         missing = self._cache.missing(wanted)
         missing.sort(key=lambda key: sum(map(len, wanted[key])), reverse=True)
         own = missing[share[0] :: share[1]]
