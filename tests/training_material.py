@@ -59,7 +59,8 @@ def material(root: Path, *, dropout: float = 0.0, headless: bool = False) -> Pat
     build_idf(texts, Tokenizer.open(root / "backbone")).save(root / "idf.json")
     with (root / "pairs.jsonl").open("w") as file:
         for i in range(40):
-            negatives = [texts[int(n)] for n in randomness.choice(60, 4) if int(n) != i]
+            others = [text for text in texts if text != texts[i]]
+            negatives = [str(text) for text in randomness.choice(others, 4)]
             row = {"query": " ".join(texts[i].split()[:3]), "pos": texts[i], "negs": negatives}
             file.write(json.dumps(row) + "\n")
     return root

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -23,11 +24,14 @@ def idf_build(
     out: Annotated[Path, typer.Option(metavar="FILE", help="JSON file to write.")],
 ) -> None:
     """Count the tokens of a corpus and write their inverse document frequencies."""
+    from siftline.experiment.display import standard_error, steps
     from siftline.experiment.idf_table import build_idf_table
-    from siftline.experiment.training_terminal import counting, show_idf
+    from siftline.experiment.training_terminal import show_idf
 
-    with counting("documents") as progress:
-        table = build_idf_table(corpus, tokenizer, out, progress=progress)
+    with steps(standard_error()) as progress:
+        table = build_idf_table(
+            corpus, tokenizer, out, progress=lambda count: progress("documents", count, None)
+        )
     show_idf(table, out)
 
 
@@ -46,10 +50,14 @@ def train(
     ],
 ) -> None:
     """Train a sparse encoder; a run that was stopped goes on from its last checkpoint."""
-    from siftline.experiment.training import train_stages
+    from siftline.experiment.training_terminal import train_and_show
 
-    for folder in train_stages(configs):
-        typer.echo(str(folder))
+    try:
+        train_and_show(configs)
+    except KeyboardInterrupt as stopped:
+        again = shlex.join(["siftline", "train", *map(str, configs)])
+        typer.echo(f"siftline: {stopped or 'interrupted'}; go on with: {again}", err=True)
+        raise typer.Exit(130) from None
 
 
 MINE_EXAMPLE = (

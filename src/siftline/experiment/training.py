@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from siftline.errors import MissingExtraError, Place, UsageError
 from siftline.experiment.models import find_model
+from siftline.model.cache import cache_folder
+from siftline.model.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from siftline.train.recipe import Recipe
+    from siftline.train.recipe import Recipe, TeacherSpec
+    from siftline.train.teachers import Teacher
 
-#: Called with step and loss of a masked-language-model step before a stage.
-Told = Callable[[int, float], None]
+#: Where the cache folder keeps what teachers gave.
+SCORES = "teacher-scores"
 
 
 def read_stages(configs: Sequence[Path]) -> list[Recipe]:
@@ -48,30 +51,40 @@ def read_stages(configs: Sequence[Path]) -> list[Recipe]:
 
 
 def train_stage(
-    recipe: Recipe, beside: Path, *, callbacks: Sequence[Any] = (), told: Told | None = None
+    recipe: Recipe,
+    beside: Path,
+    *,
+    callbacks: Sequence[Any] = (),
+    progress: Progress = silent,
 ) -> Path:
     """Train one stage; the folder `final_model`.
 
     beside: folder to which names of models are relative. callbacks: of `transformers.Trainer`.
+    progress: of what goes before the first step. What teachers give is kept in the recipe's
+    `teacher_cache`, else with the downloaded models, for every other run.
     """
     from siftline.experiment.small_set import recipe_measure
     from siftline.train.run import train
+    from siftline.train.score_cache import ScoreCache
+    from siftline.train.teacher_models import open_teacher
+
+    find = partial(find_model, beside=beside)
+    folder = Path(recipe.teacher_cache) if recipe.teacher_cache else cache_folder() / SCORES
+
+    def teacher(spec: TeacherSpec) -> Teacher:
+        return open_teacher(spec, find, cache=ScoreCache.open(folder))
 
     return train(
         recipe,
-        find_model=partial(find_model, beside=beside),
-        open_teacher=_no_teacher,
+        find_model=find,
+        open_teacher=teacher,
         measure=recipe_measure(recipe),
         callbacks=callbacks,
-        told=told,
+        progress=progress,
     )
 
 
-def train_stages(configs: Sequence[Path]) -> list[Path]:
+def train_stages(configs: Sequence[Path], progress: Progress = silent) -> list[Path]:
     """Train the stages of recipes in their order; the folder `final_model` of each."""
-    stages = read_stages(configs)
-    return [train_stage(recipe, path.parent) for recipe, path in zip(stages, configs, strict=True)]
-
-
-def _no_teacher(spec: Any) -> Any:
-    raise UsageError(f"the teacher '{spec.model}' cannot be opened")
+    stages = zip(read_stages(configs), configs, strict=True)
+    return [train_stage(recipe, path.parent, progress=progress) for recipe, path in stages]

@@ -2,45 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
+from siftline.experiment.display import standard_error, standard_output
+from siftline.experiment.training import read_stages, train_stage
 from siftline.train.idf import CorpusIdf
-
-
-@contextmanager
-def counting(what: str) -> Iterator[Callable[[int], None]]:
-    """A function that shows how many there are by now, on standard error."""
-    console = Console(stderr=True, highlight=False)
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,} {task.description}"))
-    with Progress(
-        *columns,
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
-        task = progress.add_task(what, total=None)
-
-        def show(count: int) -> None:
-            progress.update(task, completed=count)
-
-        yield show
 
 
 def show_idf(table: CorpusIdf, out: Path) -> None:
     """Write the range and the mean of a table, of all tokens and of those that documents have."""
     weights, seen = list(table.weights.values()), table.seen
-    console = Console(highlight=False)
+    console = standard_output()
     console.print(
         f"{out}: {len(weights):,} tokens of {table.documents:,} documents", soft_wrap=True
     )
     console.print(f"IDF range: {min(weights):.2f} ~ {max(weights):.2f}")
     console.print(f"IDF mean: {sum(weights) / len(weights):.2f}")
-    console.print(
-        f"{len(seen):,} tokens seen: {seen.min():.2f} ~ {seen.max():.2f}, mean {seen.mean():.2f}"
-    )
+    if len(seen):
+        low, high, mean = seen.min(), seen.max(), seen.mean()
+        console.print(f"{len(seen):,} tokens seen: {low:.2f} ~ {high:.2f}, mean {mean:.2f}")
+
+
+def train_and_show(configs: Sequence[Path]) -> None:
+    """Train stages one after the other with a bar for each; writes the folder of each model.
+
+    Ctrl-C ends with a checkpoint and KeyboardInterrupt, whose text says where it stopped.
+    """
+    stages = read_stages(configs)
+    from transformers.utils import logging
+
+    from siftline.train.objective import process
+    from siftline.train.progress import ShowProgress
+    from siftline.train.stop import stopping_between_steps
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    console = standard_error()
+    with stopping_between_steps() as stop:
+        for recipe, path in zip(stages, configs, strict=True):
+            show = ShowProgress(console, Path(recipe.output_dir).name)
+
+            def progress(
+                what: str, done: int, total: int | None, show: ShowProgress = show
+            ) -> None:
+                show.activity(what, done, total)
+                if stop.asked:
+                    raise KeyboardInterrupt(f"stopped: {what}, {done} of {total or 'all'}")
+
+            try:
+                final = train_stage(recipe, path.parent, callbacks=[show, stop], progress=progress)
+            finally:
+                show.close()
+            if process() == 0:
+                standard_output().print(str(final), markup=False, soft_wrap=True)

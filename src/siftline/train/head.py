@@ -25,8 +25,19 @@ def max_logits(hidden: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None
     hidden: `(N, L, D)`; mask: `(N, L)`, 1 where there is text, at least one position a text;
     weight: `(V, D)`; bias: `(V,)`.
     """
-    best: Tensor = _MaxProduct.apply(hidden, mask, weight)
+    best = _product(hidden, mask, weight)
     return best if bias is None else best + bias
+
+
+def keep_uncompiled() -> None:
+    """Leave the product out of the graphs of torch.compile: its shapes depend on the weights."""
+    global _product
+    _product = torch.compiler.disable(_product)
+
+
+def _product(hidden: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
+    best: Tensor = _MaxProduct.apply(hidden, mask, weight)
+    return best
 
 
 class _MaxProduct(torch.autograd.Function):

@@ -21,15 +21,17 @@ import torch
 
 from siftline.encode.idf import IdfTable
 from siftline.errors import MissingExtraError, UsageError
+from siftline.model.progress import Progress, silent
 from siftline.train.corpus import read_corpus
 from siftline.train.data import Batches, Steps, TrainingSet, read_training_set
 from siftline.train.evaluation import early_stopping, evaluation_settings
 from siftline.train.objective import process, processes
 from siftline.train.recipe import Recipe, TeacherSpec
+from siftline.train.score_ahead import score_steps
 from siftline.train.student import IDF_FILE, Student, open_student
 from siftline.train.teachers import Ensemble, Teacher
 from siftline.train.trainer import Measure, SparseTrainer
-from siftline.train.warm_up import Told, WarmUp, warm_up_head
+from siftline.train.warm_up import WarmUp, warm_up_head
 
 CONFIG = "training_config.json"
 LOG = "training_log.json"
@@ -50,14 +52,15 @@ def train(
     open_teacher: OpenTeacher,
     measure: Measure | None = None,
     callbacks: Sequence[Any] = (),
-    told: Told | None = None,
+    progress: Progress = silent,
 ) -> Path:
     """Train a stage; the folder `final_model`.
 
     A run that was stopped goes on from its last checkpoint and ends with the weights it would have
-    had; one that is finished stays as it is. told: step and loss of masked-language-model steps
-    before the first one. UsageError, before the first step, for what does not fit, and for an
-    output folder that another recipe has written to; ModelError where the loss is no number.
+    had; one that is finished stays as it is. Teachers score what the steps will rank ahead of them;
+    progress: of that and of a warm-up. UsageError, before the first step, for what does not fit,
+    and for an output folder that another recipe has written to; ModelError where the loss is no
+    number.
     """
     out = Path(recipe.output_dir)
     if measure is None and recipe.early_stopping_patience is not None:
@@ -76,7 +79,10 @@ def train(
     _claim(out, recipe)
     checkpoint = _last_checkpoint(out)
     if recipe.mlm_steps and checkpoint is None:
-        _warm_up(student, recipe, out / WARM_UP, arguments, told)
+        _warm_up(student, recipe, out / WARM_UP, arguments, progress)
+    if ensemble is not None:
+        in_batch = recipe.use_in_batch_negatives
+        score_steps(ensemble.teachers, steps, in_batch=in_batch, progress=progress)
     trainer = SparseTrainer(
         student,
         recipe,
@@ -120,7 +126,7 @@ def _steps(recipe: Recipe, sets: Sequence[TrainingSet], arguments: Any) -> Steps
 
 
 def _warm_up(
-    student: Student, recipe: Recipe, folder: Path, arguments: Any, told: Told | None
+    student: Student, recipe: Recipe, folder: Path, arguments: Any, progress: Progress
 ) -> None:
     """Teach the head in masked-language-model steps, or take what an earlier run has learnt."""
     if folder.is_dir():
@@ -136,11 +142,18 @@ def _warm_up(
     )
     corpus = Path(recipe.mlm_corpus or "")
     student.to(arguments.device)
-    warm_up_head(student.documents, student.tokenizer, lambda: read_corpus(corpus), settings, told)
+
+    def told(step: int, loss: float) -> None:
+        progress("masked-language-model steps", step, settings.steps)
+
+    losses = warm_up_head(
+        student.documents, student.tokenizer, lambda: read_corpus(corpus), settings, told
+    )
     if process() == 0:
         partial = folder.with_name(folder.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
         student.save(partial)
+        (partial / "losses.json").write_text(json.dumps(losses), encoding="utf-8")
         os.replace(partial, folder)
 
 
@@ -252,9 +265,17 @@ def _written(recipe: Recipe) -> str:
 
 
 def _last_checkpoint(out: Path) -> str | None:
-    """The newest whole checkpoint: its state is written last."""
-    found = [p for p in out.glob("checkpoint-*") if (p / "trainer_state.json").is_file()]
+    """The newest whole checkpoint: its state is written last, and torn where a kill met it."""
+    found = [path for path in out.glob("checkpoint-*") if _is_whole(path / "trainer_state.json")]
     return str(max(found, key=lambda p: int(p.name.split("-")[1]))) if found else None
+
+
+def _is_whole(state: Path) -> bool:
+    try:
+        json.loads(state.read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _report(out: Path, history: list[dict[str, float]]) -> None:

@@ -16,6 +16,7 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from siftline.errors import ModelError
 from siftline.train.data import RankingList, Steps
+from siftline.train.head import keep_uncompiled
 from siftline.train.objective import Objective, process, processes
 from siftline.train.recipe import Recipe
 from siftline.train.student import Student
@@ -97,6 +98,8 @@ class SparseTrainer(Trainer):
         measure: Measure | None = None,
         callbacks: Sequence[Any] = (),
     ) -> None:
+        if arguments.torch_compile:
+            keep_uncompiled()
         super().__init__(
             model=student,
             args=arguments,
