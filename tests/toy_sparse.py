@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
 
 from siftline.encode.idf import IdfTable
@@ -45,6 +46,27 @@ def toy_backbone(folder: Path, vocabulary: int | None = None) -> Path:
     return folder
 
 
+def other_backbone(folder: Path, architecture: str) -> Path:
+    """The same for DistilBert or Roberta."""
+    torch.manual_seed(8)
+    sizes: dict[str, Any]
+    if architecture == "DistilBert":
+        sizes = {"dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 4}
+    else:
+        sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+        sizes |= {"intermediate_size": 64, "type_vocab_size": 1, "pad_token_id": 0}
+    config = getattr(transformers, f"{architecture}Config")(
+        vocab_size=len(WORDS), max_position_embeddings=49, initializer_range=0.2, **sizes
+    )
+    model = getattr(transformers, f"{architecture}ForMaskedLM")(config)
+    with torch.no_grad():
+        model.get_output_embeddings().bias.normal_(0, 0.5)
+    model.save_pretrained(folder)
+    words = {word: number for number, word in enumerate(WORDS)}
+    BertTokenizerFast(vocab=words, model_max_length=48).save_pretrained(folder)
+    return folder
+
+
 def toy_table(folder: Path) -> IdfTable:
     """A weight for each word; one of them is negative, which counts as 0."""
     randomness = np.random.default_rng(6)
@@ -58,8 +80,9 @@ def toy_student(folder: Path, *, inference_free: bool = True, **options: Any) ->
     vocabulary = options.pop("vocabulary", None)
     toy_backbone(folder / "backbone", vocabulary)
     table = toy_table(folder) if inference_free else None
-    student = open_student(
+    student: Student = open_student(
         folder / "backbone", idf=table, inference_free=inference_free, **options
-    ).eval()
+    )
+    student.eval()
     student.save(folder / "final")
     return student

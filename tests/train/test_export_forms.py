@@ -14,8 +14,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pytest
 import torch
+from bench import exports
 from tokenizers import Tokenizer
+from transformers import BertModel
 
+from siftline.encode.idf import IdfTable
 from siftline.encode.open import open_embedder
 from siftline.encode.sparse import SparseEmbedder
 from siftline.errors import ModelError, UsageError
@@ -28,8 +31,8 @@ from siftline.train.export import opensearch
 from siftline.train.export.formats import Exported, export_as
 from siftline.train.export.opensearch import Registration
 from siftline.train.sparse_encoder import SparseEncoder
-from siftline.train.student import Student
-from toy_sparse import WORDS, toy_student, toy_texts
+from siftline.train.student import Student, open_student
+from toy_sparse import WORDS, other_backbone, toy_backbone, toy_student, toy_texts
 
 TOKEN = TensorType.parse("tensor<float>(token{})")
 Form = Literal["onnx", "sentence-transformers", "opensearch"]
@@ -115,15 +118,18 @@ def test_a_sentence_transformers_folder_is_trained_and_exported_on(
     folder = toy.export("sentence-transformers").folder
     encoder = SparseEncoder.open(folder)
     assert encoder.activation == "l0"
+    table = IdfTable.from_file(folder / "idf.json")
+    np.testing.assert_allclose(
+        given(open_student(folder, idf=table).eval(), "documents"), toy.documents(), atol=1e-5
+    )
     (folder / "idf.json").rename(tmp_path / "table.json")
     try:
         export(folder, tmp_path / "again")
     finally:
         (tmp_path / "table.json").rename(folder / "idf.json")
-    table = json.loads((tmp_path / "again" / "idf.json").read_text())
-    wanted = json.loads((folder / "idf.json").read_text())
-    assert table == pytest.approx(wanted) and set(table) == set(WORDS)
-    assert table["w3"] == 0.0
+    again = json.loads((tmp_path / "again" / "idf.json").read_text())
+    assert again == pytest.approx(dict(table.weights)) and set(again) == set(WORDS)
+    assert again["w3"] == 0.0
 
 
 def test_rows_that_belong_to_no_token_are_left_out(tmp_path: Path) -> None:
@@ -144,7 +150,7 @@ def test_the_opensearch_zip_opens_in_torch_alone(toy: Toy) -> None:
     assert set(files) == {"opensearch.pt", "tokenizer.json"}
     module = torch.jit.load(io.BytesIO(files["opensearch.pt"]))
     tokenizer = Tokenizer.from_str(files["tokenizer.json"].decode())
-    assert tokenizer.truncation["max_length"] == 48 and tokenizer.padding is None
+    assert (tokenizer.truncation or {})["max_length"] == 48 and tokenizer.padding is None
     wanted = toy.documents()
     for text, row in zip(TEXTS, wanted, strict=True):
         encoded = tokenizer.encode(text)
@@ -264,6 +270,48 @@ def test_every_form_is_a_model_folder_of_a_package(
     np.testing.assert_allclose(dense(documents.tensor), toy.documents(), atol=1e-5)
     queries = dense(lambda number: one.query(TEXTS[number], TOKEN))
     np.testing.assert_allclose(queries, toy.queries(), atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ["DistilBert", "Roberta"])
+def test_other_backbones(tmp_path: Path, architecture: str) -> None:
+    other_backbone(tmp_path / "backbone", architecture)
+    student = open_student(tmp_path / "backbone", idf=None, activation="l0").eval()
+    student.save(tmp_path / "final")
+    wanted = given(student, "documents")
+    assert (wanted > 0).sum() > 200
+    report = export_as(tmp_path / "final", tmp_path / "os", "opensearch")
+    assert report.steps[-1].difference < 1e-5
+    folder = export_as(tmp_path / "final", tmp_path / "st", "sentence-transformers").folder
+    _, documents, _ = in_sentence_transformers(folder)
+    np.testing.assert_allclose(documents, wanted, atol=1e-5)
+    assert export(folder, tmp_path / "onnx").steps[0].difference < 1e-5
+
+
+def test_a_head_tied_to_the_embeddings(tmp_path: Path) -> None:
+    toy_backbone(tmp_path / "masked")
+    bare = BertModel.from_pretrained(tmp_path / "masked", add_pooling_layer=False)
+    bare.save_pretrained(tmp_path / "bare")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(tmp_path / "masked" / name, tmp_path / "bare" / name)
+    student = open_student(tmp_path / "bare", idf=None).eval()
+    student.save(tmp_path / "final")
+    for form in ("sentence-transformers", "opensearch"):
+        report = export_as(tmp_path / "final", tmp_path / form, form)  # type: ignore[arg-type]
+        assert report.steps[-1].difference < 1e-5
+    assert export(tmp_path / "final", tmp_path / "onnx").steps[0].difference < 1e-5
+
+
+def test_the_bench_compares_them(toy: Toy, tmp_path: Path) -> None:
+    found = {
+        one.form: one
+        for one in exports.compare(str(toy.root / "final"), tmp_path, TEXTS[:4], TEXTS)
+    }
+    assert list(found) == ["onnx", "onnx int8", "sentence-transformers", "opensearch"]
+    wanted = float((toy.queries()[:4] @ toy.documents().T).max())
+    for form in exports.FLOAT_FORMS:
+        assert found[form].score < exports.LIMIT and found[form].weight < 1e-5
+        assert found[form].largest_score == pytest.approx(wanted, rel=1e-5)
+    assert found["onnx int8"].score > exports.LIMIT
 
 
 def test_int8_is_near_its_source(toy: Toy, tmp_path: Path) -> None:

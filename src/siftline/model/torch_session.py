@@ -16,7 +16,7 @@ from siftline.model.session import Execution, Port, check_feeds, check_outputs
 INPUTS = ("input_ids", "attention_mask")
 
 #: Keys of what they give → names of the same outputs in ONNX files.
-_NAMES = {"output": "weights"}
+_NAMES: Mapping[Any, str] = {"output": "weights"}
 
 
 class TorchScriptSession:
@@ -69,7 +69,7 @@ class TorchScriptSession:
             raise ModelError(f"{self._path} failed: {_last_line(error)}") from None
         if not isinstance(values, dict):
             raise ModelError(f"{self._path} gives no dictionary of outputs")
-        return {_NAMES.get(name, name): value.cpu().numpy() for name, value in values.items()}
+        return {_NAMES.get(name, name): v.cpu().numpy() for name, v in values.items()}
 
 
 def _last_line(error: Exception) -> str:

@@ -17,7 +17,7 @@ from siftline.model.convert.export import Step
 from siftline.train.export import opensearch, sentence_folder
 from siftline.train.export.opensearch import Registration, write_opensearch
 from siftline.train.export.sentence_folder import write_sentence_folder
-from siftline.train.export.source import SAMPLES, TOLERANCE, Source, open_source
+from siftline.train.export.source import SAMPLES, TOLERANCE, open_source
 
 Format = Literal["sentence-transformers", "opensearch"]
 FORMATS: tuple[str, ...] = get_args(Format)
