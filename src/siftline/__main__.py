@@ -11,7 +11,17 @@ from typing import Annotated, Any
 import typer
 
 from siftline.errors import SiftlineError, UsageError
-from siftline.experiment.commands import MINE_EXAMPLE, TRAIN_EXAMPLE, idf_app, mine, train
+from siftline.experiment.commands import (
+    EVAL_SPARSE_EXAMPLE,
+    MINE_EXAMPLE,
+    SWEEP_EXAMPLE,
+    TRAIN_EXAMPLE,
+    eval_sparse,
+    idf_app,
+    mine,
+    sweep,
+    train,
+)
 from siftline.load.command import FBENCH_EXAMPLE, fbench
 
 app = typer.Typer(
@@ -242,6 +252,8 @@ app.command(epilog=FBENCH_EXAMPLE)(fbench)
 app.command(epilog=TRAIN_EXAMPLE)(train)
 app.add_typer(idf_app, name="idf")
 app.command(epilog=MINE_EXAMPLE)(mine)
+app.command("eval-sparse", epilog=EVAL_SPARSE_EXAMPLE)(eval_sparse)
+app.command(epilog=SWEEP_EXAMPLE)(sweep)
 
 
 SERVE_EXAMPLE = "Example: siftline serve examples/stdlib --port 8080"

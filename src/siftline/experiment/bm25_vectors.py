@@ -1,7 +1,8 @@
 """BM25 as sparse vectors: what a term adds to a document's score, and how often a query has it.
 
 The dot product is the engine's BM25 of the whole text as one field: English stems, k1 = 1.2,
-b = 0.75, idf = ln(1 + (N - n + ½)/(n + ½)) (Robertson, Zaragoza 2009).
+b = 0.75, idf = ln(1 + (N - n + ½)/(n + ½)) (Robertson, Zaragoza 2009). A query is its words:
+nothing in it is syntax, while in the engine's query language `well-known` is a phrase.
 """
 
 from __future__ import annotations

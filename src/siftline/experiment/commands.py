@@ -160,3 +160,108 @@ def mine(  # noqa: PLR0913  an option of a command is an argument
         index=index,
         as_json=as_json,
     )
+
+
+EVAL_SPARSE_EXAMPLE = (
+    "Example: siftline eval-sparse bm25 splade-tiny splade-tiny@corpus ours=out/final_model "
+    "--data nfcorpus --data medquad:dev --out report"
+)
+
+
+def eval_sparse(  # noqa: PLR0913  an option of a command is an argument
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[LABEL=]MODEL[@QUERIES]…",
+            help="Name of the catalogue, model folder or bm25; QUERIES: bi-encoder, "
+            "inference-free, corpus, or a file of token weights.",
+        ),
+    ],
+    *,
+    data: Annotated[
+        list[str],
+        typer.Option(metavar="BEIRDIR[:SPLIT]", help="BEIR folder; again for more of them."),
+    ],
+    split: Annotated[str, typer.Option(help="Split of folders that name none.")] = "test",
+    mode: Annotated[
+        str | None,
+        typer.Option(help="inference-free or bi-encoder, for models that do not say."),
+    ] = None,
+    idf: Annotated[
+        str | None,
+        typer.Option(
+            metavar="corpus|FILE", help="Token weights of queries, for models that do not say."
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(metavar="LABEL", help="Whom the others are tested against (default: first)."),
+    ] = None,
+    max_length: Annotated[int, typer.Option(help="Tokens of a text that are read.")] = 512,
+    runtime: Annotated[str, typer.Option(help="auto, onnxruntime or openvino.")] = "auto",
+    cache: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of vectors (default: beside the models)."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the report and its plot.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+) -> None:
+    """Measure sparse models on judged collections: relevance, FLOPS, sizes, encoding rate."""
+    from siftline.experiment.encoding import ModelChoice
+    from siftline.experiment.sparse_terminal import evaluate_sparse, show_comparison
+
+    comparison = evaluate_sparse(
+        [ModelChoice.parse(text, mode, idf) for text in models],
+        data,
+        split,
+        baseline=baseline,
+        max_length=max_length,
+        runtime=runtime,  # type: ignore[arg-type]  # checked where it is opened
+        cache=cache,
+    )
+    show_comparison(comparison, out, as_json=as_json)
+
+
+SWEEP_EXAMPLE = (
+    "Example: siftline sweep finetune.yaml --lambda 0.005,0.01,0.02,0.05,0.1 --data nfcorpus"
+)
+
+
+def sweep(
+    configs: Annotated[
+        list[Path],
+        typer.Argument(metavar="CONFIG…", help="YAML file of each stage; the last one is swept."),
+    ],
+    *,
+    weights: Annotated[
+        str, typer.Option("--lambda", metavar="W,W,…", help="Weights of the FLOPS penalty.")
+    ],
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BEIRDIR[:SPLIT]",
+            help="Folder to measure on (default: the recipe's eval_data).",
+        ),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Split of folders that name none (default: the recipe's).")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder (default: OUTPUT_DIR-sweep).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+) -> None:
+    """Train with several weights of the FLOPS penalty, measure each, draw worth over cost."""
+    from siftline.experiment.sweep import parse_weights
+    from siftline.experiment.sweep_terminal import sweep_and_show
+
+    chosen = parse_weights(weights)
+    try:
+        sweep_and_show(configs, chosen, data or [], split, out, as_json=as_json)
+    except KeyboardInterrupt as stopped:
+        typer.echo(
+            f"siftline: {stopped or 'interrupted'}; the same command goes on from here", err=True
+        )
+        raise typer.Exit(130) from None

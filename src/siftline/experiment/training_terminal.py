@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from siftline.experiment.display import standard_error, standard_output
 from siftline.experiment.training import read_stages, train_stage
 from siftline.train.idf import CorpusIdf
+
+if TYPE_CHECKING:
+    from siftline.train.recipe import Recipe
 
 
 def show_idf(table: CorpusIdf, out: Path) -> None:
@@ -30,9 +35,23 @@ def train_and_show(configs: Sequence[Path]) -> None:
     Ctrl-C ends with a checkpoint and KeyboardInterrupt, whose text says where it stopped.
     """
     stages = read_stages(configs)
+    from siftline.train.objective import process
+
+    with shown_training() as train:
+        for recipe, path in zip(stages, configs, strict=True):
+            final = train(recipe, path.parent)
+            if process() == 0:
+                standard_output().print(str(final), markup=False, soft_wrap=True)
+
+
+@contextmanager
+def shown_training() -> Iterator[Callable[[Recipe, Path], Path]]:
+    """A function that trains a recipe as `train_stage` does, with a bar on standard error.
+
+    Within, Ctrl-C ends a training with a checkpoint and KeyboardInterrupt.
+    """
     from transformers.utils import logging
 
-    from siftline.train.objective import process
     from siftline.train.progress import ShowProgress
     from siftline.train.stop import stopping_between_steps
 
@@ -40,19 +59,18 @@ def train_and_show(configs: Sequence[Path]) -> None:
     logging.disable_progress_bar()
     console = standard_error()
     with stopping_between_steps() as stop:
-        for recipe, path in zip(stages, configs, strict=True):
+
+        def train(recipe: Recipe, beside: Path) -> Path:
             show = ShowProgress(console, Path(recipe.output_dir).name)
 
-            def progress(
-                what: str, done: int, total: int | None, show: ShowProgress = show
-            ) -> None:
+            def progress(what: str, done: int, total: int | None) -> None:
                 show.activity(what, done, total)
                 if stop.asked:
                     raise KeyboardInterrupt(f"stopped: {what}, {done} of {total or 'all'}")
 
             try:
-                final = train_stage(recipe, path.parent, callbacks=[show, stop], progress=progress)
+                return train_stage(recipe, beside, callbacks=[show, stop], progress=progress)
             finally:
                 show.close()
-            if process() == 0:
-                standard_output().print(str(final), markup=False, soft_wrap=True)
+
+        yield train
