@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
@@ -13,6 +14,8 @@ import pytest
 from small_models import bert_encoder, feeds, write_bert, write_bert_onnx
 
 from siftline.errors import ModelError, UsageError
+from siftline.model import packaged
+from siftline.model.catalogue import parse_catalogue
 from siftline.model.convert.heads import Head
 from siftline.model.convert.reference import evaluate
 from siftline.model.fetch import fetch
@@ -112,6 +115,31 @@ def test_zips_are_unpacked(zips: Path, tmp_path: Path) -> None:
     assert (folder / "tokenizer.json").read_text() == TOKENIZER
     alone = prepared(zips / "model.zip", cache=tmp_path / "cache")
     assert not (alone / "idf.json").exists()
+
+
+def test_models_that_are_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SIFTLINE_MODELS", raising=False)
+    content = b"weights"
+    entry = (
+        '[[models]]\nname = "own"\nrole = "sparse"\nlicence = "MIT"\ndimensions = 5\n'
+        'max_length = 8\npooling = "max"\noutput = "weights"\n'
+        '[[models.sources]]\nkind = "package"\nformat = "int8 ONNX"\n'
+        'files = [{ name = "model.onnx", path = "own/model.onnx", sha256 = "HASH" }]\n'
+    )
+    right = entry.replace("HASH", hashlib.sha256(content).hexdigest())
+    shipped = tmp_path / "shipped"
+    monkeypatch.setattr(packaged, "shipped", lambda: shipped)
+    with pytest.raises(ModelError, match=r"this installation has no models/own/model\.onnx"):
+        fetch("own", cache=tmp_path / "cache", catalogue=parse_catalogue(right))
+    (shipped / "own").mkdir(parents=True)
+    (shipped / "own" / "model.onnx").write_bytes(content)
+    folder = fetch("own", cache=tmp_path / "cache", catalogue=parse_catalogue(right))
+    assert (folder / "model.onnx").read_bytes() == content
+    wrong = parse_catalogue(entry.replace("HASH", "0" * 64))
+    with pytest.raises(ModelError, match="'model.onnx' from this package is not the file"):
+        fetch("own", cache=tmp_path / "other", catalogue=wrong)
+    with pytest.raises(ModelError, match="'model.onnx' of the package needs its sha256"):
+        parse_catalogue(entry.replace(', sha256 = "HASH"', ""))
 
 
 def test_a_torchscript_session(zips: Path, tmp_path: Path) -> None:

@@ -40,7 +40,8 @@ class Wheel:
 class ModelFile:
     """One file: its name in the model's folder, where its source has it, and its sha256.
 
-    path: within the hub's repository or the wheel. sha256 None: only the hub's etag is checked.
+    path: within the hub's repository, the wheel or this package's `models/`. sha256 None: only the
+    hub's etag is checked.
     """
 
     name: str
@@ -53,7 +54,7 @@ class ModelFile:
 class Source:
     """One place that has every file of a model; `make` is the task of the ONNX built from them."""
 
-    kind: Literal["hub", "wheel"]
+    kind: Literal["hub", "wheel", "package"]
     format: str
     files: tuple[ModelFile, ...]
     repository: str | None = None
@@ -63,6 +64,8 @@ class Source:
     def __str__(self) -> str:
         if self.kind == "hub":
             return f"hub {self.repository}"
+        if self.kind == "package":
+            return "this package"
         wheels = {file.wheel.requirement for file in self.files if file.wheel}
         return f"wheel {' and '.join(sorted(wheels))}"
 
@@ -189,5 +192,7 @@ def _file(values: dict[str, Any], kind: str, wheels: Mapping[str, Wheel]) -> Mod
         wheel = wheels[values["wheel"]]
         if "sha256" not in values:
             raise TypeError(f"'{values['name']}' of a wheel needs its sha256")
+    if kind == "package" and "sha256" not in values:
+        raise TypeError(f"'{values['name']}' of the package needs its sha256")
     path = values.get("path", values["name"])
     return ModelFile(values["name"], path, values.get("sha256"), wheel)

