@@ -52,9 +52,22 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(params=["cached", "large"])
+def product(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles for a processor's cache, and those for other devices."""
+    if request.param == "large":
+        monkeypatch.setattr(head, "_CachedProduct", head._MaxProduct)
+
+
+@pytest.mark.usefixtures("product")
+@pytest.mark.parametrize("rows", [1, 7, 100])
 @pytest.mark.parametrize("cells", [1, 100, 1 << 24])
-def test_the_tiled_maximum_is_the_maximum(monkeypatch: pytest.MonkeyPatch, cells: int) -> None:
+def test_the_tiled_maximum_is_the_maximum(
+    monkeypatch: pytest.MonkeyPatch, cells: int, rows: int
+) -> None:
     monkeypatch.setattr(head, "TILE_CELLS", cells)
+    monkeypatch.setattr(head, "CACHED_CELLS", cells)
+    monkeypatch.setattr(head, "CACHED_ROWS", rows)
     torch.manual_seed(1)
     hidden, weight, bias = torch.randn(4, 6, 8), torch.randn(30, 8), torch.randn(30)
     mask = torch.tensor([[1] * 6, [1] * 3 + [0] * 3, [1] + [0] * 5, [0, 1, 1, 0, 0, 0]])
@@ -62,18 +75,38 @@ def test_the_tiled_maximum_is_the_maximum(monkeypatch: pytest.MonkeyPatch, cells
     assert torch.allclose(max_logits(hidden, mask, weight, bias), logits.amax(1), atol=1e-5)
 
 
+@pytest.mark.usefixtures("product")
 def test_gradients_of_the_tiled_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(head, "BACKWARD_PAIRS", 7)
+    monkeypatch.setattr(head, "BACKWARD_CELLS", 7)
     torch.manual_seed(2)
     hidden = torch.randn(3, 5, 4, dtype=torch.double, requires_grad=True)
     weight = torch.randn(9, 4, dtype=torch.double, requires_grad=True)
     bias = torch.randn(9, dtype=torch.double, requires_grad=True)
-    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [1, 0, 0, 0, 0]])
+    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [1, 0, 0, 1, 0]])
 
     def weights(h: torch.Tensor, w: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return activate(max_logits(h, mask, w, b), "l0")
 
     assert torch.autograd.gradcheck(weights, (hidden, weight, bias))
+
+
+@pytest.mark.usefixtures("product")
+def test_the_tiled_maximum_in_bfloat16() -> None:
+    torch.manual_seed(3)
+    hidden, weight = torch.randn(2, 6, 8).bfloat16(), torch.randn(30, 8)
+    hidden.requires_grad_()
+    weight.requires_grad_()
+    mask = torch.tensor([[1] * 6, [1] * 4 + [0] * 2])
+    found = max_logits(hidden, mask, weight, None)
+    assert found.dtype == torch.bfloat16
+    found.float().sum().backward()
+    plain = (hidden.detach().float() @ weight.detach().T).masked_fill(mask[..., None] == 0, -9e9)
+    assert torch.allclose(found.float(), plain.amax(1), rtol=0.02, atol=0.05)
+    assert hidden.grad is not None and weight.grad is not None
+    # the gradient of a token's row is the position that won
+    first = sum(hidden[n, int(plain[n, :, 0].argmax())].detach().float() for n in range(2))
+    assert torch.allclose(weight.grad[0], first, atol=1e-5)
 
 
 @pytest.mark.parametrize("activation", ["log1p", "l0"])
