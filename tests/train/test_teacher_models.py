@@ -13,11 +13,15 @@ import torch
 from toy_teachers import CLASSES, WORDS, toy_teacher
 from transformers import AutoTokenizer
 
+from siftline.encode.idf import IdfTable
 from siftline.errors import ModelError
+from siftline.train.export.formats import export_as
 from siftline.train.recipe import TeacherSpec
 from siftline.train.score_cache import ScoreCache
+from siftline.train.student import open_student
 from siftline.train.teacher_models import Runtime, open_teacher
 from siftline.train.teacher_scores import ModelTeacher
+from toy_sparse import toy_student
 
 QUERIES = ["w1 w2", "w7", "w1 w2"]
 LONG = " ".join(WORDS[5:45])
@@ -169,14 +173,46 @@ def test_two_logarithms(tmp_path: Path) -> None:
     assert math.isclose(found[0, 0], float(query @ document), rel_tol=5e-3)
 
 
+def test_a_folder_without_onnx_gets_it_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIFTLINE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    folder = toy_teacher(tmp_path / "cross", "cross", onnx=False)
+    found = opened(tmp_path, "cross").scores(["w1"], [["w2"]])
+    assert len(list((tmp_path / "cache" / "built").glob("*/model.onnx"))) == 1
+    assert not (folder / "model.onnx").exists()
+    assert math.isclose(found[0, 0], expected(tmp_path, "cross", "w1", "w2"), rel_tol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("form", "runtime"),
+    [("sentence-transformers", "onnx"), ("sentence-transformers", "torch"), ("opensearch", "onnx")],
+)
+def test_exported_students_are_teachers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: Any, runtime: Runtime
+) -> None:
+    """Two logarithms, pruning and query weights go along."""
+    monkeypatch.setenv("SIFTLINE_CACHE", str(tmp_path / "cache"))
+    ratio = 0.2 if form == "opensearch" else 0.0  # sentence-transformers prunes nothing
+    toy_student(tmp_path, activation="l0", prune_ratio=ratio)
+    export_as(tmp_path / "final", tmp_path / "sparse", form)
+    (tmp_path / "sparse" / "idf.json").unlink(missing_ok=True)
+    found = opened(tmp_path, "sparse", runtime=runtime).scores(["w1 w3 city"], [["w1 city w7"]])
+    table = IdfTable.from_file(tmp_path / "final" / "idf.json")
+    student = open_student(tmp_path / "final", idf=table).eval()
+    texts = [student.tokenizer(t, return_tensors="pt") for t in ("w1 w3 city", "w1 city w7")]
+    with torch.no_grad():
+        query, document = student(texts[0], texts[1], 1)
+    wanted = float(query[0] @ document[0, 0])
+    assert wanted > 0 and math.isclose(found[0, 0], wanted, rel_tol=2e-3)
+
+
 def test_what_no_teacher_can_be(place: Path, tmp_path: Path) -> None:
     (tmp_path / "dense").mkdir()
     with pytest.raises(ModelError, match=r"holds no model: neither model\.onnx nor model"):
         opened(tmp_path, "dense")
-    folder = toy_teacher(tmp_path / "sparse", "sparse", onnx=False)
-    with pytest.raises(ModelError, match=r"has no model\.onnx; make one with siftline models"):
-        opened(tmp_path, "sparse", runtime="onnx")
-    (folder / "tokenizer.json").unlink()
+    (toy_teacher(tmp_path / "sparse", "sparse") / "tokenizer.json").unlink()
     with pytest.raises(ModelError, match=r"has no tokenizer\.json"):
         opened(tmp_path, "sparse")
     spec = TeacherSpec("cross", "dense")
@@ -185,7 +221,7 @@ def test_what_no_teacher_can_be(place: Path, tmp_path: Path) -> None:
         masked.scores(["w1"], [["w2"]])
     for name in ("model.safetensors", "config.json"):
         (toy_teacher(tmp_path / "cross", "cross") / name).unlink()
-    with pytest.raises(ModelError, match="no weights that torch reads, only model.onnx"):
+    with pytest.raises(ModelError, match="no weights for transformers; use the runtime onnx"):
         opened(tmp_path, "cross", runtime="torch")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,8 @@ from siftline.encode.ports import PortNames
 from siftline.encode.tokenizer import Tokenizer
 from siftline.encode.transformer import Transformer
 from siftline.errors import ModelError
+from siftline.model.convert.architecture import read_config, supported
+from siftline.model.prepared import prepared
 from siftline.model.session import Precision, Session, open_session
 from siftline.train.recipe import TeacherSpec
 from siftline.train.score_cache import ScoreCache
@@ -27,10 +29,10 @@ from siftline.train.teacher_scores import (
     ModelTeacher,
     SparseTeacher,
 )
-from siftline.train.teacher_usage import Kind, Usage, usage_of
+from siftline.train.teacher_usage import Kind, Usage, is_archive, usage_of
 from siftline.train.torch_model import TorchModel
 
-#: auto: torch on a GPU for folders that transformers reads, else ONNX Runtime, else torch.
+#: auto: ONNX Runtime; torch on a GPU, and for weights that cannot be written as ONNX without it.
 Runtime = Literal["auto", "onnx", "openvino", "torch"]
 
 _KINDS: dict[Kind, type[ModelTeacher]] = {
@@ -60,22 +62,21 @@ def open_teacher(
     """The teacher that a recipe names; its model is loaded when the cache lacks something.
 
     runtime, precision, threads: as for `open_session`, torch beside. token_budget: tokens of a
-    batch, None for what suits the runtime. ModelError for a folder without a model of that kind,
-    or without one for that runtime.
+    batch, None for what suits the runtime. A folder may hold weights, ONNX or an OpenSearch zip.
+    ModelError for one without a model of that kind, or without one for that runtime.
     """
-    usage = usage_of(find_model(spec.model), spec.type)
+    usage, chosen, path = _located(find_model(spec.model), spec.type, runtime)
     if spec.max_length is not None:
         usage = replace(usage, max_length=min(usage.max_length, spec.max_length))
-    file = _tokenizer_file(usage)
-    chosen = _chosen(runtime, usage)
+    words = _tokenizer_file(usage)
     model: Model
     if chosen == "torch":
-        model = TorchModel(usage, spec.type, token_budget=token_budget)
+        model = TorchModel(path, usage, spec.type, token_budget=token_budget)
     else:
 
         def session() -> Session:
             return open_session(
-                _onnx(usage),
+                path,
                 runtime="openvino" if chosen == "openvino" else "onnxruntime",
                 threads=threads,
                 precision=precision,
@@ -83,32 +84,31 @@ def open_teacher(
 
         ports = _PORTS[spec.type]
         model = Transformer(session, ports, pad=usage.pad, token_budget=token_budget)
-    key = _key(spec.type, usage, file, chosen, precision)
-    tokenizer = Lazy(lambda: Tokenizer.open(file))
+    key = _key(spec.type, usage, [*_weights(path), words], [chosen, precision])
+    tokenizer = Lazy(lambda: Tokenizer.open(words))
     return _KINDS[spec.type](spec.model, key, usage, model, tokenizer, cache)
 
 
-def _chosen(runtime: Runtime, usage: Usage) -> Runtime:
-    if runtime == "auto":
-        on_gpu = usage.weights is not None and torch.cuda.is_available()
-        return "torch" if on_gpu or usage.onnx is None else "onnx"
-    if runtime == "torch" and usage.weights is None:
-        raise ModelError(
-            f"'{usage.folder}' has no weights that torch reads, only {_onnx(usage).name}; "
-            "use the runtime onnx"
-        )
-    if runtime != "torch":
-        _onnx(usage)
-    return runtime
+def _located(folder: Path, kind: Kind, runtime: Runtime) -> tuple[Usage, Runtime, Path]:
+    """How a folder's model is used, what runs it, and its file, or folder for torch.
+
+    Where an ONNX file is missing it is made and kept with the downloaded models.
+    """
+    usage = usage_of(prepared(folder) if is_archive(folder) else folder, kind)
+    weights, onnx = usage.weights, usage.onnx
+    if runtime == "torch" and weights is None:
+        raise ModelError(f"'{folder}' has no weights for transformers; use the runtime onnx")
+    if weights is not None and (runtime == "torch" or (runtime == "auto" and _by_torch(usage))):
+        return usage, "torch", weights
+    file = prepared(folder) / "model.onnx" if onnx is None else onnx
+    return usage, "onnx" if runtime == "auto" else runtime, file
 
 
-def _onnx(usage: Usage) -> Path:
-    if usage.onnx is None:
-        raise ModelError(
-            f"'{usage.folder}' has no model.onnx; make one with siftline models export, or use "
-            "the runtime torch"
-        )
-    return usage.onnx
+def _by_torch(usage: Usage) -> bool:
+    """Whether torch is the better choice for weights: on a GPU, or nothing else reads them."""
+    if torch.cuda.is_available():
+        return True
+    return usage.onnx is None and not supported(read_config(usage.weights or usage.folder))
 
 
 def _tokenizer_file(usage: Usage) -> Path:
@@ -118,23 +118,23 @@ def _tokenizer_file(usage: Usage) -> Path:
     raise ModelError(f"'{usage.folder}' has no tokenizer.json, which a teacher needs")
 
 
-def _key(
-    kind: Kind, usage: Usage, tokenizer: Path, runtime: Runtime, precision: Precision | None
-) -> str:
-    """What a record depends on: files by their content, and how they are used.
+def _weights(path: Path) -> list[Path]:
+    """The files that a model is read from."""
+    if path.is_file():
+        return [path]
+    held = [file for file in path.iterdir() if file.suffix in (".safetensors", ".bin")]
+    return [path / "config.json", *held]
+
+
+def _key(kind: Kind, usage: Usage, files: Sequence[Path], run: Sequence[str | None]) -> str:
+    """What a record depends on: files by their content, how they are used, and by what.
 
     Not prefixes, which are part of the texts, nor the IDF table, which only queries use.
     """
-    if runtime == "torch" and usage.weights is not None:
-        held = [usage.weights / "config.json"]
-        held += [p for p in usage.weights.iterdir() if p.suffix in (".safetensors", ".bin")]
-    else:
-        held = [_onnx(usage)]
     parts = {
         "kind": kind,
-        "files": {path.name: file_hash(path) for path in sorted([*held, tokenizer])},
-        "runtime": runtime,
-        "precision": precision,
+        "files": sorted((file.name, file_hash(file)) for file in files),
+        "run": run,
         "max_length": usage.max_length,
         "pooling": usage.pooling,
         "normalize": usage.normalize,

@@ -171,8 +171,7 @@ class SparseTeacher(ModelTeacher):
 
     def _listed(self, texts: Sequence[str]) -> csr_matrix:
         """Queries `(n, V)` by the table."""
-        table = IdfTable.from_file(self._usage.idf) if self._usage.idf else IdfTable({})
-        tokenizer = self._tokenizer()
+        tokenizer, table = self._tokenizer(), self._usage.idf or IdfTable({})
         rows = []
         for ids in tokenizer.ids(texts, special=False, max_length=self._usage.max_length):
             distinct = np.setdiff1d(ids, list(tokenizer.special_ids))

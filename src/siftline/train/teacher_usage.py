@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from siftline.encode.dense import Pooling
+from siftline.encode.idf import IdfTable
 from siftline.errors import ModelError
 from siftline.model.cache import RECORD
 from siftline.model.catalogue import ModelEntry, load_catalogue
+from siftline.model.convert.query_weights import read_query_weights
 from siftline.model.convert.recipe import read_recipe
 
 Kind = Literal["dense", "sparse", "cross"]
@@ -26,7 +28,7 @@ ROLES: dict[Kind, str] = {"dense": "dense", "sparse": "sparse", "cross": "cross-
 LENGTH = 512
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
-_GRAPHS = ("model.onnx", "onnx/model.onnx")
+_GRAPHS = ("model.onnx", "onnx/model.onnx", "model.pt")
 _MODULES, _IDF = "modules.json", "idf.json"
 
 
@@ -34,10 +36,11 @@ _MODULES, _IDF = "modules.json", "idf.json"
 class Usage:
     """A model folder and how its model is used.
 
-    weights: the folder that transformers reads, None without one. onnx: the file, None without
-    one. pooling and normalize: of a dense model; normalised vectors give cosines, others dot
-    products. Prefixes are put before a text as they are. logarithms: of a sparse model's weights.
-    idf: the table of an inference-free model's query weights. pad: the id at padded positions.
+    weights: the folder that transformers reads, None without one. onnx: the file of ONNX or
+    TorchScript, None without one. pooling and normalize: of a dense model; normalised vectors give
+    cosines, others dot products. Prefixes are put before a text as they are. logarithms: of the
+    weights of a sparse model. idf: its query weights where it is inference-free. pad: the id at
+    padded positions.
     """
 
     folder: Path
@@ -49,40 +52,46 @@ class Usage:
     query_prefix: str = ""
     document_prefix: str = ""
     logarithms: int = 1
-    idf: Path | None = None
+    idf: IdfTable | None = None
     pad: int = 0
 
 
 def usage_of(folder: Path, kind: Kind) -> Usage:
     """What is known of the model in a folder; ModelError for one that is not of this kind."""
     modules = (folder / _MODULES).is_file()
-    inner = read_recipe(folder).transformer if modules else folder
+    recipe = read_recipe(folder) if modules else None
+    inner = recipe.transformer if recipe else folder
     weights = inner if _readable(inner) else None
     found = Usage(folder, weights, _onnx(folder))
     if found.weights is None and found.onnx is None:
         raise ModelError(f"'{folder}' holds no model: neither model.onnx nor {_WEIGHTS[0]}")
     config = _json(inner / "config.json")
-    idf = folder / _IDF
-    found = replace(
-        found,
-        pad=int(config.get("pad_token_id") or 0),
-        max_length=_positions(config),
-        idf=idf if idf.is_file() else None,
-    )
+    pad = int(config.get("pad_token_id") or 0)
+    found = replace(found, pad=pad, max_length=_positions(config))
     entry = _entry(folder)
     if entry is not None:
         return _of_catalogue(found, entry, kind)
     if modules and kind == "dense":
         return _of_sentence_transformers(found)
-    if weights is not None and kind == "sparse":
-        return replace(found, logarithms=read_recipe(folder).logarithms)
-    return found
+    if kind != "sparse":
+        return found
+    if weights is not None:
+        recipe = recipe or read_recipe(folder)
+        found = replace(found, logarithms=recipe.logarithms)
+    return replace(found, idf=_table(folder, recipe.queries if recipe else None))
+
+
+def _table(folder: Path, queries: Path | None) -> IdfTable | None:
+    """Weights of query tokens, from the folder's table or a module of sentence-transformers."""
+    if (folder / _IDF).is_file():
+        return IdfTable.from_file(folder / _IDF)
+    return None if queries is None else IdfTable(read_query_weights(queries))
 
 
 def _entry(folder: Path) -> ModelEntry | None:
     """The catalogue's entry of a folder that was fetched by name."""
-    record = folder / RECORD
-    return load_catalogue().entry(_json(record)["name"]) if record.is_file() else None
+    name = _json(folder / RECORD).get("name")
+    return None if name is None else load_catalogue().entry(name)
 
 
 def _of_catalogue(found: Usage, entry: ModelEntry, kind: Kind) -> Usage:
@@ -91,7 +100,8 @@ def _of_catalogue(found: Usage, entry: ModelEntry, kind: Kind) -> Usage:
             f"'{entry.name}' is a {entry.role} model, which is no teacher of the type {kind}"
         )
     pooling: Pooling = entry.pooling if kind == "dense" else "none"  # type: ignore[assignment]
-    idf = None if entry.query_weights is None else found.folder / entry.query_weights
+    table = entry.query_weights
+    idf = None if table is None else IdfTable.from_file(found.folder / table)
     return replace(
         found,
         max_length=min(found.max_length, entry.max_length),
@@ -132,6 +142,12 @@ def _pooling(folder: Path) -> Pooling:
     if config.get("pooling_mode_cls_token") or config.get("pooling_mode") == "cls":
         return "cls"
     raise ModelError(f"the pooling of '{folder}' is not supported: mean and cls are")
+
+
+def is_archive(folder: Path) -> bool:
+    """Whether the folder holds a model only inside a zip."""
+    held = _onnx(folder) is not None or any((folder / name).is_file() for name in _WEIGHTS)
+    return not held and any(folder.glob("*.zip"))
 
 
 def _readable(folder: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,24 +27,26 @@ BUCKET = 16
 class TorchModel:
     """Rows of token ids through a transformers model, in float32; loaded on first use.
 
-    Gives vectors `(b, d)` pooled, weights `(b, V)` or logits `(b, labels)`. device: None for the
-    GPU where there is one. Dropout is off.
+    folder: one that transformers reads. Gives vectors `(b, d)` pooled, weights `(b, V)` or logits
+    `(b, labels)`. device: None for the GPU where there is one. Dropout is off.
     """
 
     def __init__(
         self,
+        folder: Path,
         usage: Usage,
         kind: Kind,
         *,
         device: str | None = None,
         token_budget: int | None = None,
     ) -> None:
+        self._folder = folder
         self._usage = usage
         self._kind = kind
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         default = GPU_TOKEN_BUDGET if self._device.startswith("cuda") else TOKEN_BUDGET
         self._budget = token_budget or default
-        self._loaded: Any = None
+        self._loaded: tuple[Any, bool] | None = None
 
     def run(
         self, rows: Sequence[np.ndarray], types: Sequence[np.ndarray] | None = None
@@ -96,7 +99,7 @@ class TorchModel:
     def _open(self) -> Any:
         from transformers import AutoModel, AutoModelForSequenceClassification
 
-        folder = self._usage.weights
+        folder = self._folder
         if self._kind == "sparse":
             activation = "l0" if self._usage.logarithms == 2 else "log1p"
             return SparseEncoder.open(str(folder), activation=activation)
