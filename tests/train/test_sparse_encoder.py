@@ -109,6 +109,22 @@ def test_the_tiled_maximum_in_bfloat16() -> None:
     assert torch.allclose(weight.grad[0], first, atol=1e-5)
 
 
+def test_autocast_multiplies_in_its_own_type() -> None:
+    torch.manual_seed(4)
+    hidden, weight = torch.randn(2, 6, 8, requires_grad=True), torch.randn(30, 8)
+    mask = torch.ones(2, 6, dtype=torch.long)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = max_logits(hidden, mask, weight, None)
+    rough = max_logits(hidden.detach().bfloat16(), mask, weight, None)
+    assert found.dtype == torch.float32 and torch.equal(found, rough.float())
+    found.sum().backward()
+    exact = hidden.detach().clone().requires_grad_()
+    max_logits(exact, mask, weight, None).sum().backward()
+    assert hidden.grad is not None and exact.grad is not None
+    # but where the types disagree on who won, the gradients are the same
+    assert torch.isclose(hidden.grad, exact.grad, atol=1e-4).float().mean() > 0.8
+
+
 @pytest.mark.parametrize("activation", ["log1p", "l0"])
 def test_weights_by_the_plain_formula(activation: str) -> None:
     model = backbone()

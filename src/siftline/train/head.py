@@ -60,10 +60,11 @@ class _CachedProduct(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
-        rows = hidden[mask > 0]
+        precision = _precision(hidden)
+        rows = hidden[mask > 0].to(precision)
         ends = (mask > 0).sum(dim=1).cumsum(0).tolist()
         best = hidden.new_empty(len(hidden), len(weight))
-        cells = weight.to(hidden.dtype)
+        cells = weight.to(precision)
         for texts in _groups(ends):
             first = ends[texts[0] - 1] if texts[0] else 0
             group = rows[first : ends[texts[-1]]]
@@ -76,6 +77,7 @@ class _CachedProduct(torch.autograd.Function):
                     best[text, start : start + tile] = product[begin:end].amax(dim=0)
                     begin = end
         ctx.save_for_backward(hidden, mask, weight)
+        ctx.precision = precision
         return best
 
     @staticmethod
@@ -87,17 +89,24 @@ class _CachedProduct(torch.autograd.Function):
         to_weight = torch.zeros_like(weight, dtype=exact)
         for text, own in enumerate(mask > 0):
             rows = hidden[text, own]
+            rough = rows.to(ctx.precision)
             tokens = torch.nonzero(gradient[text]).squeeze(1)
             to_rows = torch.zeros_like(rows, dtype=exact)
             for part in tokens.split(max(1, BACKWARD_CELLS // len(rows))):
                 used = weight[part]
                 # in the precision of the forward pass, so that the same position wins
-                won = (used.to(rows.dtype) @ rows.T).argmax(dim=1)
+                won = (used.to(ctx.precision) @ rough.T).argmax(dim=1)
                 scale = gradient[text, part][:, None].to(exact)
                 to_rows.index_add_(0, won, scale * used)
                 to_weight.index_add_(0, part, scale * rows[won])
             to_hidden[text, own] = to_rows
         return to_hidden.to(hidden.dtype), None, to_weight.to(weight.dtype)
+
+
+def _precision(hidden: Tensor) -> torch.dtype:
+    """What the vocabulary is multiplied in: an autocast's type, or that of the hidden states."""
+    kind = hidden.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
 
 
 def _groups(ends: list[int]) -> Iterator[list[int]]:

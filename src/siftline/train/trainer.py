@@ -172,7 +172,7 @@ class SparseTrainer(Trainer):
         return metrics
 
     def create_optimizer(self, *_: Any) -> Any:
-        """AdamW; no decay for biases and norms, a rate of its own for a trained IDF table."""
+        """That of `optim`; no decay for biases and norms, a trained IDF table has its own rate."""
         if self.optimizer is None:
             arguments = self.args
             groups: dict[tuple[float, float], list[Any]] = defaultdict(list)
@@ -185,13 +185,13 @@ class SparseTrainer(Trainer):
                 elif parameter.dim() < 2:
                     decay = 0.0
                 groups[rate, decay].append(parameter)
-            self.optimizer = torch.optim.AdamW(
+            kind, settings = self.get_optimizer_cls_and_kwargs(arguments, self.model)
+            self.optimizer = kind(
                 [
                     {"params": own, "lr": rate, "weight_decay": decay}
                     for (rate, decay), own in groups.items()
                 ],
-                betas=(arguments.adam_beta1, arguments.adam_beta2),
-                eps=arguments.adam_epsilon,
+                **settings,
             )
         return self.optimizer
 
