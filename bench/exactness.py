@@ -3,10 +3,11 @@
 python -m bench.exactness PACKAGE DATA SPLIT [--index DIR]
 
 For every query: the top 100 of text and of learned sparse retrieval by pruning algorithms must be
-those of the exhaustive scorer, ids and scores. The HNSW graph's top 10 are compared with the exact
-scan's for several sizes of the list that the search keeps, which is targetHits +
-exploreAdditionalHits as in Vespa. Exit status 1 if a pruned result differs, or if the graph's mean
-recall is under 0.95 for the list of 100 that the profile `dense` asks for.
+those of the exhaustive scorer, ids and scores. The HNSW graph's top 10, asked for by
+`approximate:true` so that small segments are not scanned, are compared with the exact scan's for
+several sizes of the list that the search keeps, which is targetHits + exploreAdditionalHits as in
+Vespa. Exit status 1 if a pruned result differs, or if the graph's mean recall is under 0.95 for the
+list of 100 that the profile `dense` asks for.
 """
 
 from __future__ import annotations

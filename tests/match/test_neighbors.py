@@ -206,7 +206,7 @@ def test_recall_of_the_graph(graph_index: tuple[str, Snapshot], share: float | N
     hits = 0
     for _ in range(50):
         query = random.normal(size=16)
-        approximate, _ = search(snapshot, metric, query, allowed, explore=90)
+        approximate, _ = search(snapshot, metric, query, allowed, explore=90, approximate=True)
         exact, scores = search(snapshot, metric, query, allowed, approximate=False)
         hits += len(set(approximate) & set(exact))
         assert len(approximate) == 10
@@ -214,6 +214,42 @@ def test_recall_of_the_graph(graph_index: tuple[str, Snapshot], share: float | N
         live = snapshot.live(np.array(approximate))
         assert live.all() and (allowed is None or allowed[approximate].all())
     assert hits / 500 >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("beam", "approximate", "graphs"),
+    [
+        ((10, 0), None, 2),  # 10 · 32 neighbours of about 2,000 vectors
+        ((10, 30), None, 2),
+        ((40, 60), None, 0),
+        ((100, 0), None, 0),
+        ((100, 0), True, 2),
+        ((10, 0), False, 0),
+    ],
+)
+def test_a_graph_that_would_measure_as_many_is_not_walked(
+    graph_index: tuple[str, Snapshot],
+    monkeypatch: pytest.MonkeyPatch,
+    beam: tuple[int, int],
+    approximate: bool | None,
+    graphs: int,
+) -> None:
+    metric, snapshot = graph_index
+    walked = []
+    reader = type(snapshot.segments[0].dense("v"))
+    walk = reader.search
+
+    def counted(self: Any, *arguments: Any) -> Any:
+        walked.append(self)
+        return walk(self, *arguments)
+
+    monkeypatch.setattr(reader, "search", counted)
+    query = np.random.default_rng(5).normal(size=16)
+    count, explore = beam
+    found, _ = search(snapshot, metric, query, k=count, explore=explore, approximate=approximate)
+    assert len(walked) == graphs and len(found) == count
+    if not graphs:
+        assert found == search(snapshot, metric, query, k=count, approximate=False)[0]
 
 
 def test_found_documents_are_measured_exactly(graph_index: tuple[str, Snapshot]) -> None:

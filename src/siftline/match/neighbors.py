@@ -3,8 +3,9 @@
 Strategy (spec: Vespa nearest-neighbour search): without graph or with `approximate:false` the scan;
 a filter that leaves fewer than approximate-threshold of the documents, the scan within it; one that
 leaves more than post-filter-threshold, the graph without it for min(k / share, factor · k)
-candidates, of which those outside are dropped; else the graph within it. Unlike Vespa, the scan
-exposes exactly the k nearest. Whatever a graph finds is measured again exactly.
+candidates, of which those outside are dropped; else the graph within it. Unlike Vespa, a segment is
+scanned where its graph would measure as many vectors, unless `approximate:true` is written out, and
+the scan exposes exactly the k nearest. Whatever a graph finds is measured again exactly.
 """
 
 from __future__ import annotations
@@ -194,12 +195,18 @@ def _search_graph(
     count: int,
     mask: np.ndarray | None,
 ) -> Top | None:
-    """What the segment's graph finds; None where it has none or reaches too few documents."""
+    """What the segment's graph finds; None where a scan is better.
+
+    That is without a graph, where it may measure as many vectors as the scan would (every one that
+    the beam keeps has that many neighbours), and where it reaches too few documents.
+    """
     reader = segment.dense(node.field)
     if not reader.has_graph:
         return None
-    documents = reader.search(query.astype(np.float32), count, node.explore, mask)
     there = len(reader.matrix) if mask is None else _allowed_rows(reader, mask)
+    if node.approximate is None and (count + node.explore) * reader.neighbors >= there:
+        return None
+    documents = reader.search(query.astype(np.float32), count, node.explore, mask)
     if len(documents) < min(count, there):
         return None
     scores = -_distances(reader, reader.rows_of(documents), query)

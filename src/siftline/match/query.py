@@ -163,7 +163,8 @@ class NearestNeighbor:
     """The `target_hits` nearest documents: dense by distance, mapped (learned sparse) by product.
 
     query: the name of the tensor among the query inputs. approximate None means where there is a
-    graph. explore: additional candidates in the graph search. settings: rank profile settings
+    graph that saves something, True where there is one. explore: additional candidates in the
+    graph search. settings: rank profile settings
     (`approximate-threshold`, …) that this operator overrides.
     """
 

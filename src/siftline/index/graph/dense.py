@@ -37,6 +37,11 @@ class DenseVectors:
         return self._links is not None
 
     @property
+    def neighbors(self) -> int:
+        """The most neighbours that a row has in the graph's lowest layer, 0 without one."""
+        return 0 if self.spec.graph is None else 2 * self.spec.graph.links
+
+    @property
     def space(self) -> Space:
         """The metric's space."""
         return Space(self.spec.metric, self.spec.size, self._longest)
