@@ -190,3 +190,20 @@ def test_bm25_is_the_engines(root: Path, tmp_path: Path) -> None:
     found = {hit.id.rsplit(":", 1)[1]: hit.relevance for hit in result}
     expected = {n: float(s) for n, s in zip(documents, scores, strict=True) if s > 0}
     assert found == pytest.approx(expected, rel=1e-5) and len(found) > 5
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("form", ["sentence-transformers", "opensearch"])
+def test_exported_forms_give_the_same(root: Path, tmp_path: Path, form: Any) -> None:
+    from siftline.train.export.formats import export_as
+
+    write_backbone(tmp_path / "final")
+    (tmp_path / "final" / "idf.json").write_bytes((root / "idf.json").read_bytes())
+    export_as(tmp_path / "final", tmp_path / form, form)
+    plain = SparseModel(ModelChoice.parse(str(tmp_path / "final")))
+    model = SparseModel(ModelChoice.parse(str(tmp_path / form)))
+    assert model.mode == plain.mode == "inference-free"
+    expected = plain.encode(TEXTS, TEXTS[:2], VectorCache(None), no_progress)
+    found = model.encode(TEXTS, TEXTS[:2], VectorCache(None), no_progress)
+    assert dense(found.documents) == pytest.approx(dense(expected.documents), abs=1e-5)
+    assert dense(found.queries) == pytest.approx(dense(expected.queries))

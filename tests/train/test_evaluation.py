@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,35 @@ def test_patience_is_remembered_by_a_run_that_goes_on(place: Path) -> None:
     assert steps == [10]
     best = (final.parent / "checkpoint-4" / "model.safetensors").read_bytes()
     assert (final / "model.safetensors").read_bytes() == best
+
+
+def test_a_run_that_had_ended_ends_again(place: Path) -> None:
+    stopping = recipe(place, "again", early_stopping_patience=3)
+    _, final = run(stopping, place, WORTH)
+    best = (final / "model.safetensors").read_bytes()
+    shutil.rmtree(final)
+    steps, final = run(stopping, place, WORTH)
+    assert steps == [] and (final / "model.safetensors").read_bytes() == best
+
+
+class Interrupt(TrainerCallback):  # type: ignore[misc]
+    """Ends a run at step 5 as Ctrl-C does, with a checkpoint."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step == 5:
+            control.should_save = control.should_training_stop = True
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step == 5:
+            raise Killed
+
+
+def test_an_interrupted_run_goes_on_with_its_patience(place: Path) -> None:
+    stopping = recipe(place, "interrupted", early_stopping_patience=3)
+    with pytest.raises(Killed):
+        run(stopping, place, WORTH, [Interrupt()])
+    steps, _ = run(stopping, place, WORTH, [Interrupt()])
+    assert steps == [6, 8, 10]
 
 
 def test_stopping_early_needs_something_to_measure(place: Path) -> None:

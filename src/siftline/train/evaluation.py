@@ -41,4 +41,14 @@ def early_stopping(recipe: Recipe) -> list[Any]:
     """The callback that ends a training which no longer gets better, if it is asked for."""
     if recipe.early_stopping_patience is None:
         return []
-    return [EarlyStoppingCallback(recipe.early_stopping_patience, recipe.early_stopping_threshold)]
+    return [EndWithoutProgress(recipe.early_stopping_patience, recipe.early_stopping_threshold)]
+
+
+class EndWithoutProgress(EarlyStoppingCallback):
+    """Early stopping of transformers; a run that had stopped and goes on stops again."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **named: Any) -> None:
+        """Stop at once where patience had ended before the run was killed."""
+        super().on_train_begin(args, state, control, **named)
+        if self.early_stopping_patience_counter >= self.early_stopping_patience:
+            control.should_training_stop = True
