@@ -148,7 +148,9 @@ def test_the_opensearch_zip_opens_in_torch_alone(toy: Toy) -> None:
     folder = toy.export("opensearch").folder
     files = zipped(folder / "opensearch-1.0.0-torch_script.zip")
     assert set(files) == {"opensearch.pt", "tokenizer.json"}
+    assert b"site-packages" not in files["opensearch.pt"]
     module = torch.jit.load(io.BytesIO(files["opensearch.pt"]))
+    assert "scaled_dot_product_attention" not in str(module.inlined_graph)
     tokenizer = Tokenizer.from_str(files["tokenizer.json"].decode())
     assert (tokenizer.truncation or {})["max_length"] == 48 and tokenizer.padding is None
     wanted = toy.documents()

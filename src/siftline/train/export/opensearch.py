@@ -90,12 +90,9 @@ def _quietly() -> Iterator[None]:
 def write_opensearch(source: Source, out: Path, registration: Registration) -> list[Path]:
     """Write the zips with their configurations into `out`; the zips, the encoder's first."""
     name, version = registration.name, registration.version
-    traced = io.BytesIO()
-    with _quietly():
-        torch.jit.save(trace(source), traced)
     tokenizer = _tokenizer(source)
     encoder = out / f"{name}-{version}-torch_script.zip"
-    _write_zip(encoder, source, {f"{name}.pt": traced.getvalue(), "tokenizer.json": tokenizer})
+    _write_zip(encoder, source, {f"{name}.pt": _script(source), "tokenizer.json": tokenizer})
     _write_config(out / MODEL_CONFIG, encoder, registration, "SPARSE_ENCODING")
     if source.idf is None:
         return [encoder]
@@ -118,6 +115,21 @@ def read_back(source: Source, zips: Sequence[Path], texts: Sequence[str]) -> np.
         with torch.inference_mode():
             rows.append(module(source.inputs([text]))["output"].numpy())
     return np.concatenate(rows)
+
+
+def _script(source: Source) -> bytes:
+    """The traced module as a file, without the places in source code that tracing writes down.
+
+    They are paths of this machine; nothing reads them but the text of an error inside the module.
+    """
+    traced, clean = io.BytesIO(), io.BytesIO()
+    with _quietly():
+        torch.jit.save(trace(source), traced)
+    with zipfile.ZipFile(traced) as old, zipfile.ZipFile(clean, "w", zipfile.ZIP_STORED) as new:
+        for name in old.namelist():
+            if not name.endswith(".debug_pkl"):
+                new.writestr(zipfile.ZipInfo(name, _TIME), old.read(name))
+    return clean.getvalue()
 
 
 def _tokenizer(source: Source) -> bytes:

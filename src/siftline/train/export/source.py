@@ -133,7 +133,8 @@ def open_source(name: str | Path, *, max_length: int | None = None) -> Source:
     length = _length(model, tokenizer, max_length or hints.max_length)
     table = _table(folder, recipe.queries)
     idf = None if table is None else idf_weights(table, tokenizer, vocabulary).relu()
-    return Source(folder, model.eval(), tokenizer, head, length, idf)
+    # Weights that were trained in bf16 are exported as float32, in which every form computes.
+    return Source(folder, model.float().eval(), tokenizer, head, length, idf)
 
 
 def _table(folder: Path, static: Path | None) -> IdfTable | None:
