@@ -14,11 +14,13 @@ from siftline.errors import SiftlineError, UsageError
 from siftline.experiment.commands import (
     EVAL_SPARSE_EXAMPLE,
     MINE_EXAMPLE,
+    SCORE_EXAMPLE,
     SWEEP_EXAMPLE,
     TRAIN_EXAMPLE,
     eval_sparse,
     idf_app,
     mine,
+    score,
     sweep,
     train,
 )
@@ -250,6 +252,7 @@ def tune(
 
 app.command(epilog=FBENCH_EXAMPLE)(fbench)
 app.command(epilog=TRAIN_EXAMPLE)(train)
+app.command(epilog=SCORE_EXAMPLE)(score)
 app.add_typer(idf_app, name="idf")
 app.command(epilog=MINE_EXAMPLE)(mine)
 app.command("eval-sparse", epilog=EVAL_SPARSE_EXAMPLE)(eval_sparse)

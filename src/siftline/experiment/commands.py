@@ -60,6 +60,23 @@ def train(
         raise typer.Exit(130) from None
 
 
+SCORE_EXAMPLE = "Example: siftline score finetune.yaml --out scored.jsonl.gz"
+
+
+def score(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file of a stage.")],
+    *,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="JSON lines; .gz is gzipped.")],
+) -> None:
+    """Write training rows with the scores of a recipe's teachers, for data_type: kd."""
+    from siftline.experiment.display import standard_error, steps
+    from siftline.experiment.training import score_rows
+
+    with steps(standard_error()) as progress:
+        count = score_rows(config, out, progress=progress)
+    typer.echo(f"{out}: {count:,} rows")
+
+
 MINE_EXAMPLE = (
     "Example: siftline mine examples/beir --data squad_train --profile sparse --out train.jsonl.gz "
     "--not-in squad_dev --not-in nfcorpus"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -65,23 +65,49 @@ def train_stage(
     """
     from siftline.experiment.small_set import recipe_measure
     from siftline.train.run import train
+
+    return train(
+        recipe,
+        find_model=partial(find_model, beside=beside),
+        open_teacher=teacher_opener(recipe, beside),
+        measure=recipe_measure(recipe),
+        callbacks=callbacks,
+        progress=progress,
+    )
+
+
+def teacher_opener(recipe: Recipe, beside: Path) -> Callable[[TeacherSpec], Teacher]:
+    """Opens teachers of a recipe; what they give is kept as `train_stage` says."""
     from siftline.train.score_cache import ScoreCache
     from siftline.train.teacher_models import open_teacher
 
     find = partial(find_model, beside=beside)
     folder = Path(recipe.teacher_cache) if recipe.teacher_cache else cache_folder() / SCORES
+    return lambda spec: open_teacher(spec, find, cache=ScoreCache.open(folder))
 
-    def teacher(spec: TeacherSpec) -> Teacher:
-        return open_teacher(spec, find, cache=ScoreCache.open(folder))
 
-    return train(
-        recipe,
-        find_model=find,
-        open_teacher=teacher,
-        measure=recipe_measure(recipe),
-        callbacks=callbacks,
-        progress=progress,
-    )
+def score_rows(config: Path, out: Path, *, progress: Progress = silent) -> int:
+    """Write the rows of a recipe with the scores of its teachers as `kd` rows; how many.
+
+    A training on them needs no teacher. UsageError for a recipe without teachers, or where `out`
+    exists.
+    """
+    (recipe,) = read_stages([config])
+    from siftline.train.run import training_sets
+    from siftline.train.score_ahead import score_ahead, write_scored
+    from siftline.train.teachers import Ensemble
+
+    if not recipe.teachers:
+        raise UsageError("the recipe has no teachers", Place(str(config), field="teachers"))
+    if out.exists():
+        raise UsageError(f"'{out}' exists; name another file, or remove it")
+    sets = training_sets(recipe)
+    opener = teacher_opener(recipe, config.parent)
+    teachers = [opener(spec) for spec in recipe.teachers]
+    score_ahead(teachers, sets, progress=progress)
+    weights = [spec.weight for spec in recipe.teachers]
+    ensemble = Ensemble(teachers, weights, recipe.score_scale)
+    return write_scored(sets, ensemble, out, progress=progress)
 
 
 def train_stages(configs: Sequence[Path], progress: Progress = silent) -> list[Path]:

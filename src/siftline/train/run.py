@@ -68,7 +68,7 @@ def train(
     _check_folder(out, recipe)
     if finished(out):
         return out / FINAL
-    sets = _training_sets(recipe)
+    sets = training_sets(recipe)
     from transformers import set_seed
 
     arguments = _arguments(recipe)
@@ -157,7 +157,8 @@ def _warm_up(
         os.replace(partial, folder)
 
 
-def _training_sets(recipe: Recipe) -> list[TrainingSet]:
+def training_sets(recipe: Recipe) -> list[TrainingSet]:
+    """The rows of every file of a recipe; UsageError for a folder or a row that does not fit."""
     paths = [Path(name) for name in recipe.train_file]
     for name in recipe.train_file_dir:
         folder = Path(name)
