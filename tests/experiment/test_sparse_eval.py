@@ -184,3 +184,17 @@ def test_what_cannot_be_compared(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         compare_models([Letters(label) for label in labels], places, baseline=baseline)
+
+
+def test_what_is_missing_is_found_before_anything_is_encoded(
+    places: list[tuple[Path, str]], tmp_path: Path
+) -> None:
+    class Never(Letters):
+        def encode(self, *_: object) -> Encoding:
+            pytest.fail("encoded first")
+
+    bare = write(tmp_path / "bare", ["a"], ["a"])
+    (bare / "corpus.jsonl").unlink()
+    for wrong, message in (((bare, "test"), "holds no corpus"), ((bare, "dev"), "split 'dev'")):
+        with pytest.raises(UsageError, match=message):
+            compare_models([Never("x")], [*places, wrong])

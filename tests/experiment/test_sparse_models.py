@@ -118,6 +118,12 @@ def test_queries_without_a_table(root: Path) -> None:
         SparseModel(ModelChoice.parse(str(root / "plain"), "inference-free"))
 
 
+def test_a_table_of_another_tokenizer(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text(json.dumps({"haus": 1.0, "baum": 2.0, "w1": 1.0}))
+    with pytest.raises(UsageError, match="knows 1 of the 3 tokens .* another tokenizer"):
+        SparseModel(ModelChoice.parse(f"{root / 'plain'}@{tmp_path / 'other.json'}"))
+
+
 def test_what_is_known_is_not_encoded_again(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from siftline.errors import UsageError
-from siftline.evaluate.judgments import read_collection
+from siftline.evaluate.judgments import Collection, read_collection
 from siftline.evaluate.measures import Quality, measure
 from siftline.evaluate.significance import against_first
 from siftline.experiment.encoding import Encoder
 from siftline.experiment.judged import read_documents
 from siftline.experiment.sparse_vectors import ImpactIndex, flops
 from siftline.experiment.vector_cache import VectorCache
+from siftline.feed.source import feed_file
 
 #: (what is going on, steps done, steps in all or None where unknown)
 Progress = Callable[[str, int, int | None], None]
@@ -119,19 +120,24 @@ def compare_models(
     if first not in labels:
         raise UsageError(f"there is no model '{first}' (measured are: {', '.join(labels)})")
     kept = cache or VectorCache(None)
-    sets = [_measured(encoders, *place, first, kept, progress) for place in data]
+    # what is missing anywhere is found before hours of encoding
+    collections = [read_collection(folder, split) for folder, split in data]
+    corpora = [feed_file(folder) or folder for folder, _ in data]
+    sets = [
+        _measured(encoders, collection, corpus.parent, first, kept, progress)
+        for collection, corpus in zip(collections, corpora, strict=True)
+    ]
     return SparseComparison(first, _summaries(encoders, sets, first), tuple(sets))
 
 
 def _measured(
     encoders: Sequence[Encoder],
+    collection: Collection,
     folder: Path,
-    split: str,
     baseline: str,
     cache: VectorCache,
     progress: Progress,
 ) -> JudgedSet:
-    collection = read_collection(folder, split)
     documents = read_documents(folder)
     names, texts = list(documents), list(documents.values())
     found = []
@@ -165,7 +171,7 @@ def _measured(
         )
     p_values = _tested({f.label: f.quality.values[MEASURES[0]] for f in found}, baseline)
     tested = tuple(replace(figures, p_value=p_values.get(figures.label)) for figures in found)
-    return JudgedSet(collection.name, split, len(texts), tested)
+    return JudgedSet(collection.name, collection.split, len(texts), tested)
 
 
 def _tested(values: Mapping[str, np.ndarray], baseline: str) -> dict[str, float]:

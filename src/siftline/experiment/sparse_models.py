@@ -73,16 +73,29 @@ class SparseModel:
         self._tokenizer = Tokenizer.open(folder / TOKENIZER)
         own_table = folder / IDF if (folder / IDF).is_file() else None
         self.mode = choice.mode or (INFERENCE_FREE if own_table else BI_ENCODER)
-        self._idf = choice.idf or own_table
-        if self.mode == INFERENCE_FREE and self._idf is None:
+        if self.mode == INFERENCE_FREE and choice.idf is None and own_table is None:
             raise UsageError(
                 f"'{choice.model}' has no table of query weights: give one with --idf FILE or "
                 f"--idf {CORPUS}, or measure it as {choice.model}@{BI_ENCODER}"
             )
+        self._table: IdfTable | None = None
+        if self.mode == INFERENCE_FREE and choice.idf != CORPUS:
+            self._table = self._read(Path(choice.idf) if choice.idf else folder / IDF)
         source = given if given.is_dir() else folder
         self.parameters = count_parameters(source if _config(source) else folder)
         self._length = self._longest(choice.model, source, max_length)
         self._options = _options(choice.model, source)
+
+    def _read(self, path: Path) -> IdfTable:
+        table = IdfTable.from_file(path)
+        words = set(self._tokenizer.vocabulary)
+        known = sum(token in words for token in table.weights)
+        if known < len(table.weights) / 2:
+            raise UsageError(
+                f"'{self.label}' knows {known} of the {len(table.weights)} tokens of '{path}': the "
+                "table was made with another tokenizer; make one with siftline idf build"
+            )
+        return table
 
     def _longest(self, name: str, source: Path, wanted: int) -> int:
         """Tokens of a text: what is wanted, or less where the model or its tokenizer ends."""
@@ -127,14 +140,14 @@ class SparseModel:
             asked = cache.vectors(
                 self._key, queries, lambda: self._encoded(queries, lambda n: None)
             )
-        elif self._idf == CORPUS:
+        elif self._table is None:
             key = f"{CORPUS} {file_hash(self._folder / TOKENIZER)}"
             texts = [*documents, *queries]
             asked = cache.vectors(
                 key, texts, lambda: self._weighed(queries, self._count(documents))
             )
         else:
-            asked = self._weighed(queries, IdfTable.from_file(Path(str(self._idf))))
+            asked = self._weighed(queries, self._table)
         return Encoding(found, asked)
 
     def _encoded(self, texts: Sequence[str], done: Encoded) -> SparseVectors:
