@@ -54,7 +54,10 @@ def notes(comparison: SparseComparison) -> list[str]:
         f"{len(judged.models[0].quality.queries):,} queries)"
         for judged in comparison.sets
     )
-    found = [f"Measured on {sizes}; means count each collection once."]
+    found = [
+        f"Measured on {sizes}; means count each collection once. documents/s is of the time when a "
+        "model encoded them; vectors in the cache keep theirs."
+    ]
     if len(comparison.models) > 1:
         found.append(
             f"+ and -: nDCG@10 better or worse than {comparison.baseline} "

@@ -14,6 +14,7 @@ PANELS: Mapping[str, tuple[str, ...]] = {
     "penalty λ·FLOPS": ("flops_loss",),
     "active tokens a document": ("d_active",),
     "nDCG@10": ("eval_ndcg@10",),
+    "FLOPS of a query": ("eval_flops",),
 }
 
 
