@@ -127,6 +127,18 @@ def test_a_document_that_is_called_as_the_query_is_left_out(tmp_path: Path) -> N
     assert found.models[0].figures["mrr@10"] == 1
 
 
+def test_deep_ranks_count_where_they_are(tmp_path: Path) -> None:
+    # d0 is at rank 25; d1 at rank 16, and at rank 10 where nine better ones are left
+    texts = ["ab", "aab", *["aaa"] * 15, *["aa"] * 8, *["c"] * 5, "cd"]
+    folder = write(tmp_path / "deep", texts, ["a", "a"])
+    found = compare_models([Letters("all")], [(folder, "test")]).sets[0].models[0]
+    assert found.quality.values["recall@1000"].tolist() == [1, 1]
+    assert found.quality.values["ndcg@10"].tolist() == [0, 0]
+    more = write(tmp_path / "more", [*texts[:2], *texts[8:]], ["a", "a"])
+    found = compare_models([Letters("all")], [(more, "test")]).sets[0].models[0]
+    assert found.quality.values["mrr@10"] == pytest.approx([0, 1 / 10])
+
+
 def test_the_report(comparison: SparseComparison) -> None:
     marked = replace(comparison.models[0], p_value=0.01)
     text = markdown(replace(comparison, models=(marked, comparison.models[1])))

@@ -24,6 +24,9 @@ Progress = Callable[[str, int, int | None], None]
 MEASURES = ("ndcg@10", "mrr@10", "recall@1000")
 DEPTH = 1000
 
+#: Ranks at which measures look at every document.
+_FIRST = 10
+
 #: Queries between two steps of the progress.
 _STEP = 100
 
@@ -154,7 +157,10 @@ def _measured(
             top = index.search(*vectors.queries.row(number), DEPTH + 1)
             pairs = zip(top.documents.tolist(), top.scores.tolist(), strict=True)
             # a document that is called as the query is the query itself, as BEIR has it
-            run[query] = [(names[d], s) for d, s in pairs if names[d] != query][:DEPTH]
+            ranking = [(names[d], s) for d, s in pairs if names[d] != query][:DEPTH]
+            judged = collection.judgments[query]
+            # no measure looks at a document that is neither among the first nor judged
+            run[query] = ranking[:_FIRST] + [pair for pair in ranking[_FIRST:] if pair[0] in judged]
             if number % _STEP == 0:
                 progress(f"{what}, queries", number, len(collection.queries))
         seconds = vectors.documents.seconds
