@@ -97,9 +97,10 @@ def test_settings_that_follow_from_the_recipe(place: Path) -> None:
     assert evaluation_settings(recipe(place, "none")) == {}
     found = evaluation_settings(recipe(place, "some", eval_data="beir", save_steps=50))
     assert found == {"eval_strategy": "steps", "eval_steps": 50}
-    found = evaluation_settings(recipe(place, "some", eval_data="beir", eval_steps=7))
-    assert found["eval_steps"] == 2
-    stopping = evaluation_settings(recipe(place, "stop", early_stopping_patience=3))
+    found = evaluation_settings(recipe(place, "some", eval_data="beir", save_strategy="no"))
+    assert found == {"eval_strategy": "steps", "eval_steps": 2}
+    stopping = evaluation_settings(recipe(place, "stop", early_stopping_patience=3, eval_steps=4))
+    assert stopping["save_steps"] == 4
     assert stopping["load_best_model_at_end"] and stopping["metric_for_best_model"] == "ndcg@10"
 
 

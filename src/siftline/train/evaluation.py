@@ -11,6 +11,9 @@ from siftline.train.recipe import Recipe
 #: What the best checkpoint is chosen by, where the recipe names nothing else.
 BEST = "ndcg@10"
 
+#: Steps between two checkpoints where the recipe says nothing, as in transformers.
+STEPS = 500
+
 
 def evaluation_settings(recipe: Recipe) -> dict[str, Any]:
     """Arguments for `transformers.TrainingArguments` that the recipe implies.
@@ -21,13 +24,15 @@ def evaluation_settings(recipe: Recipe) -> dict[str, Any]:
     if not recipe.eval_data and recipe.early_stopping_patience is None:
         return {}
     given = recipe.arguments
-    settings: dict[str, Any] = {"eval_strategy": given.get("save_strategy", "steps")}
-    if "save_steps" in given:
-        settings["eval_steps"] = given["save_steps"]
-    else:
-        settings["eval_steps"] = settings["save_steps"] = given.get("eval_steps", 500)
+    strategy = given.get("save_strategy", "steps")
+    settings: dict[str, Any] = {
+        "eval_strategy": "steps" if strategy == "no" else strategy,
+        "eval_steps": given.get("save_steps", STEPS),
+    }
     if recipe.early_stopping_patience is not None:
         settings |= {
+            # the best checkpoint can only be one that was saved
+            "save_steps": given.get("eval_steps", STEPS),
             "load_best_model_at_end": True,
             "metric_for_best_model": BEST,
             "greater_is_better": True,
