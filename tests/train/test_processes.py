@@ -1,4 +1,7 @@
-"""Two processes on one machine train as one process with twice their batch."""
+"""Two processes on one machine train as one process with twice their batch.
+
+Their teachers share the work of scoring and one cache, which the one process uses at the same time.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_material import log_of, material, weights, write_recipe
 
 from siftline.experiment.training import train_stages
+from toy_teachers import toy_teacher
+from training_material import log_of, material, weights, write_recipe
 
 #: An epsilon this large makes AdamW's steps depend on the size of the gradients.
 SETTINGS = {
@@ -25,6 +29,9 @@ SETTINGS = {
 
 def test_two_processes_are_one_with_the_double_batch(tmp_path: Path) -> None:
     material(tmp_path)
+    teachers = [{"type": kind, "model": str(tmp_path / kind)} for kind in ("dense", "cross")]
+    for teacher in teachers:
+        toy_teacher(Path(teacher["model"]), teacher["type"])
     stages = {}
     for name, batch in (("one", 8), ("two", 4)):
         first = write_recipe(
@@ -38,6 +45,9 @@ def test_two_processes_are_one_with_the_double_batch(tmp_path: Path) -> None:
             model_name_or_path="previous",
             idf_path=None,
             use_in_batch_negatives=True,
+            loss_types=["infonce", "kldiv"],
+            teachers=teachers,
+            teacher_cache="cache",
             **SETTINGS,
         )
         stages[name] = [str(first), str(second)]

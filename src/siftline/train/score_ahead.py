@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+import torch
+
 from siftline.errors import UsageError
 from siftline.model.progress import Progress, silent
 from siftline.train.data import RankingList, TrainingSet
@@ -76,6 +78,8 @@ def _ahead(
     for teacher in teachers:
         if isinstance(teacher, ModelTeacher):
             teacher.ahead(wanted(), progress=progress, share=(process(), processes()))
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()  # else one would make what another is about to
 
 
 def _ranked(batches: Sequence[Sequence[RankingList]], in_batch: bool) -> Iterator[Wanted]:
