@@ -150,6 +150,8 @@ def test_the_opensearch_zip_opens_in_torch_alone(toy: Toy) -> None:
     assert set(files) == {"opensearch.pt", "tokenizer.json"}
     assert b"site-packages" not in files["opensearch.pt"]
     module = torch.jit.load(io.BytesIO(files["opensearch.pt"]))
+    cells = sum(parameter.numel() for parameter in toy.student.documents.model.parameters())
+    assert 4 * cells < len(files["opensearch.pt"]) < 5 * cells + 100_000
     assert "scaled_dot_product_attention" not in str(module.inlined_graph)
     tokenizer = Tokenizer.from_str(files["tokenizer.json"].decode())
     assert (tokenizer.truncation or {})["max_length"] == 48 and tokenizer.padding is None
@@ -298,7 +300,7 @@ def test_a_head_tied_to_the_embeddings(tmp_path: Path) -> None:
     student = open_student(tmp_path / "bare", idf=None).eval()
     student.save(tmp_path / "final")
     for form in ("sentence-transformers", "opensearch"):
-        report = export_as(tmp_path / "final", tmp_path / form, form)  # type: ignore[arg-type]
+        report = export_as(tmp_path / "final", tmp_path / form, form)
         assert report.steps[-1].difference < 1e-5
     assert export(tmp_path / "final", tmp_path / "onnx").steps[0].difference < 1e-5
 

@@ -29,7 +29,7 @@ def sparse_module(model: Any, head: Head) -> Any:
         def __init__(self) -> None:
             super().__init__()
             self.body = model
-            self.weight = torch.nn.Parameter(decoder.weight.detach().clone())
+            self.weight = decoder.weight  # often the word embeddings themselves, stored once
             bias = torch.zeros(len(self.weight)) if decoder.bias is None else decoder.bias.detach()
             bias = bias.clone()
             bias[list(head.zeroed)] = NEVER
