@@ -39,7 +39,7 @@ WARM = 2
 PENALTY = 1e-6
 
 
-class Clock(TrainerCallback):
+class Clock(TrainerCallback):  # type: ignore[misc]  # not followed
     """Seconds between the first counted step and the end, and the ranking loss of every step."""
 
     def __init__(self, name: str) -> None:

@@ -19,7 +19,7 @@ from siftline.train.run import FINAL
 from siftline.train.stop import StopBetweenSteps, stopping_between_steps
 
 
-class At(TrainerCallback):
+class At(TrainerCallback):  # type: ignore[misc]  # torch is not followed
     """Does something behind a step."""
 
     def __init__(self, step: int, what: Any) -> None:

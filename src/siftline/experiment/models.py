@@ -9,7 +9,8 @@ from siftline.model.fetch import fetch
 
 def find_model(name: str, beside: Path | None = None) -> Path:
     """The folder of a model: a folder beside a file, a folder, or a name of the catalogue."""
-    for path in (*(() if beside is None else (beside / name,)), Path(name)):
-        if path.is_dir():
-            return path
+    if beside is not None and (beside / name).is_dir():
+        return beside / name
+    if Path(name).is_dir():
+        return Path(name)
     return fetch(name)
