@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 import torch
-from training_material import material, weights, write_recipe
 from transformers import TrainerCallback
 
 from siftline.experiment.training import read_stages, train_stage, train_stages
 from siftline.train.run import FINAL
 from siftline.train.stop import StopBetweenSteps, stopping_between_steps
+from training_material import material, weights, write_recipe
 
 
 class At(TrainerCallback):  # type: ignore[misc]  # torch is not followed
