@@ -156,6 +156,19 @@ def test_random_negatives_are_the_same_at_every_run(data: Path, tmp_path: Path) 
     assert len(set(found)) > 1
 
 
+def test_so_many_queries_at_random(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "some.jsonl"
+    asked = set()
+    for seed in range(6):
+        mined = mine(None, data, out, Mining(queries=2, negatives=1, seed=seed))
+        assert mined.queries == 3 and mined.not_chosen == 1 and mined.rows == 2
+        queries = [row["query"] for row in rows_of(out)]
+        assert queries == [text for text in QUERIES.values() if text in queries]
+        asked |= set(queries)
+    assert asked == {QUERIES["q1"], QUERIES["q2"], QUERIES["q3"]}
+    assert mine(None, data, out, Mining(queries=5, negatives=1)).not_chosen == 0
+
+
 def test_a_mining_that_was_stopped_goes_on(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +200,7 @@ def test_a_mining_that_was_stopped_goes_on(
     [
         ({"depth": 10, "negatives": 8, "skip_top": 3}, "do not fit a depth of 10"),
         ({"negatives": 0}, "take at least 1 negative"),
+        ({"queries": 0}, "0 queries: take at least 1"),
         ({"overlap": 0.0}, "overlap 0.0 is no share"),
         ({"query_overlap": 1.5}, "query overlap 1.5 is no share"),
         ({"format": "kd"}, r"unknown format 'kd' \(known: posnegs, kd-ids\)"),

@@ -113,6 +113,9 @@ def mine(  # noqa: PLR0913  an option of a command is an argument
             metavar="TEXTDIR", help="First cut these .txt and .md files into BEIRDIR's corpus."
         ),
     ] = None,
+    queries: Annotated[
+        int | None, typer.Option(metavar="N", help="Take at most N of the queries, at random.")
+    ] = None,
     profile: Annotated[str, typer.Option(metavar="P", help="Profile that ranks.")] = "bm25",
     depth: Annotated[int, typer.Option(help="Hits of a query that are looked at.")] = 100,
     skip_top: Annotated[
@@ -120,7 +123,7 @@ def mine(  # noqa: PLR0913  an option of a command is an argument
     ] = 0,
     negatives: Annotated[int, typer.Option(help="Negatives of a query.")] = 15,
     sample: Annotated[str, typer.Option(help="Which negatives: top, or random ones.")] = "top",
-    seed: Annotated[int, typer.Option(help="Of random negatives.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of random queries and negatives.")] = 0,
     format: Annotated[
         str, typer.Option(help="posnegs: a row for a positive; kd-ids: one for a query.")
     ] = "posnegs",
@@ -157,6 +160,7 @@ def mine(  # noqa: PLR0913  an option of a command is an argument
         split=split,
         pairs=from_pairs,
         titles=titles,
+        queries=queries,
         depth=depth,
         skip_top=skip_top,
         negatives=negatives,

@@ -10,6 +10,7 @@ import gzip
 import io
 import json
 import os
+import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -73,7 +74,9 @@ def mine(
         else:
             found = title_queries(application, counts)
         counts["queries"] = len(found)
-        queries = list(without_evaluation(with_relevant(found), evaluated, counts))
+        asked = list(without_evaluation(with_relevant(found), evaluated, counts))
+        queries = _chosen(asked, mining)
+        counts["not_chosen"] = len(asked) - len(queries)
         if not queries:
             raise UsageError(f"no training query is left of '{data}': {dict(counts)}")
         rankings = _rankings(application, package, out, queries, mining, progress)
@@ -83,6 +86,14 @@ def mine(
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
     rankings.remove()
     return Mined.of(counts)
+
+
+def _chosen(queries: list[TrainingQuery], mining: Mining) -> list[TrainingQuery]:
+    """As many as are wanted, at random, in their order."""
+    if mining.queries is None or mining.queries >= len(queries):
+        return queries
+    places = random.Random(mining.seed).sample(range(len(queries)), mining.queries)
+    return [queries[place] for place in sorted(places)]
 
 
 def _rankings(

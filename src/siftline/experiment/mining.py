@@ -21,6 +21,7 @@ class Mining:
     """What is mined and how.
 
     split, pairs, titles: where queries come from: judgments, a file of pairs, or the corpus itself.
+    queries: at most so many of them, chosen at random by `seed`, in their order; None for all.
     depth: hits looked at. skip_top: so many of the best that are not positive are left out, as an
     unjudged passage there may well answer. negatives: of each query. overlap, query_overlap: least
     Jaccard similarity of words by which a passage counts as a copy of a positive, and a query as
@@ -31,6 +32,7 @@ class Mining:
     split: str = "train"
     pairs: Path | None = None
     titles: bool = False
+    queries: int | None = None
     depth: int = 100
     skip_top: int = 0
     negatives: int = 15
@@ -49,6 +51,8 @@ class Mining:
                 raise UsageError(f"unknown {name} '{value}' (known: {', '.join(known)})")
         if self.pairs is not None and self.titles:
             raise UsageError("queries come from pairs or from titles, not from both")
+        if self.queries is not None and self.queries < 1:
+            raise UsageError(f"{self.queries} queries: take at least 1")
         if self.negatives < 1 or self.skip_top < 0:
             raise UsageError(
                 f"{self.negatives} negatives behind the {self.skip_top} best: take at least 1 "
@@ -70,6 +74,7 @@ class Mined:
 
     queries: that had a positive. without_positive: that had none, or none in the corpus.
     evaluated_equal, evaluated_near: queries dropped because an evaluation set asks them.
+    not_chosen: queries beyond the number wanted.
     without_negatives: queries that found nothing to take. fewer: that found fewer than wanted.
     copies: documents found that were left out as copies of a positive. rows, negatives: written.
     """
@@ -78,6 +83,7 @@ class Mined:
     without_positive: int = 0
     evaluated_equal: int = 0
     evaluated_near: int = 0
+    not_chosen: int = 0
     without_negatives: int = 0
     fewer: int = 0
     copies: int = 0

@@ -16,6 +16,7 @@ _COUNTED = (
     ("without_positive", "without a positive in the corpus, left out"),
     ("evaluated_equal", "asked by an evaluation set, left out"),
     ("evaluated_near", "nearly asked by an evaluation set, left out"),
+    ("not_chosen", "beyond the number wanted, left out"),
     ("without_negatives", "without a negative, left out"),
     ("fewer", "with fewer negatives than wanted"),
     ("copies", "documents found that are copies of a positive"),
