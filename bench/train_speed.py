@@ -31,7 +31,7 @@ from transformers import PrinterCallback, TrainerCallback  # noqa: TID253
 from transformers.utils import logging as transformers_logging  # noqa: TID253
 
 from bench.measurement import machine
-from siftline.experiment.models import find_model
+from siftline.experiment.training.models import find_model
 from siftline.train.recipe import make_recipe
 from siftline.train.run import train
 

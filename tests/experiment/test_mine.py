@@ -9,8 +9,8 @@ import pytest
 from small_beir import write_beir
 
 from siftline.errors import UsageError
-from siftline.experiment.mine import mine
-from siftline.experiment.mining import Mined, Mining
+from siftline.experiment.mining.mine import mine
+from siftline.experiment.mining.settings import Mined, Mining
 from siftline.train.data import read_training_set
 
 #: BM25 for "apple pie" ranks what has both words and is short first.

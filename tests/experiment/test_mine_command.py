@@ -9,7 +9,7 @@ import pytest
 from small_beir import write_beir
 
 from siftline.__main__ import main
-from siftline.experiment import mining_terminal
+from siftline.experiment.mining import terminal as mining_terminal
 from small_package import write_package
 
 Run = Callable[..., tuple[int, str, str]]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siftline.experiment.near_texts import (
+from siftline.experiment.mining.near_texts import (
     NearTexts,
     nearly_equal,
     normal_text,

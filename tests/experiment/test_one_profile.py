@@ -9,10 +9,10 @@ from small_beir import write_beir
 
 from siftline.application import Application
 from siftline.errors import UsageError
-from siftline.experiment.mine import mine
-from siftline.experiment.mining import Mining
-from siftline.experiment.mining_index import text_package
-from siftline.experiment.one_profile import for_profile
+from siftline.experiment.mining.index import text_package
+from siftline.experiment.mining.mine import mine
+from siftline.experiment.mining.one_profile import for_profile
+from siftline.experiment.mining.settings import Mining
 from siftline.experiment.profiles import collection_index, silent
 from siftline.schema.package import Package
 from siftline.schema.read import read_package

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from siftline.errors import UsageError
-from siftline.experiment.passages import read_passages, sentences, write_passages
+from siftline.experiment.mining.passages import read_passages, sentences, write_passages
 
 GUIDE = """# Bread
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from siftline.application import Application
 from siftline.errors import QueryError, UsageError
-from siftline.experiment.rankings import RankingFile, deepened, in_order, rank_all, rank_one
+from siftline.experiment.mining.rankings import RankingFile, deepened, in_order, rank_all, rank_one
 from siftline.match.query import And, NearestNeighbor, Not, Or, Rank, Term, Wand
 from small_package import write_package
 

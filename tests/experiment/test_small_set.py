@@ -12,8 +12,8 @@ import torch
 from toy_retrieval import LENGTH, write_backbone, write_collection
 
 from siftline.errors import UsageError
-from siftline.experiment.judged import judged_set, read_documents
-from siftline.experiment.small_set import SmallSet, recipe_measure, small_set_measure
+from siftline.experiment.sparse.judged import judged_set, read_documents
+from siftline.experiment.training.small_set import SmallSet, recipe_measure, small_set_measure
 from siftline.train.recipe import make_recipe
 from siftline.train.sparse_encoder import SparseEncoder
 from siftline.train.student import Student, open_student

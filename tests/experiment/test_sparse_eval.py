@@ -13,12 +13,12 @@ import pytest
 
 from siftline.errors import UsageError
 from siftline.evaluate.significance import against_first
-from siftline.experiment.bm25_vectors import Bm25Encoder
-from siftline.experiment.encoding import Encoding
-from siftline.experiment.sparse_eval import SparseComparison, compare_models
-from siftline.experiment.sparse_report import draw, markdown, to_json
-from siftline.experiment.sparse_vectors import SparseVectors
-from siftline.experiment.vector_cache import VectorCache
+from siftline.experiment.sparse.bm25 import Bm25Encoder
+from siftline.experiment.sparse.cache import VectorCache
+from siftline.experiment.sparse.compare import SparseComparison, compare_models
+from siftline.experiment.sparse.encoding import Encoding
+from siftline.experiment.sparse.report import draw, markdown, to_json
+from siftline.experiment.sparse.vectors import SparseVectors
 
 
 class Letters:

@@ -14,12 +14,12 @@ from toy_retrieval import LENGTH, WORDS, write_backbone, write_collection
 
 import siftline
 from siftline.errors import UsageError
-from siftline.experiment.bm25_vectors import bm25_vectors
-from siftline.experiment.encoding import ModelChoice
-from siftline.experiment.judged import read_documents
-from siftline.experiment.sparse_models import SparseModel, open_encoder
-from siftline.experiment.sparse_vectors import SparseVectors
-from siftline.experiment.vector_cache import VectorCache
+from siftline.experiment.sparse.bm25 import bm25_vectors
+from siftline.experiment.sparse.cache import VectorCache
+from siftline.experiment.sparse.encoding import ModelChoice
+from siftline.experiment.sparse.judged import read_documents
+from siftline.experiment.sparse.models import SparseModel, open_encoder
+from siftline.experiment.sparse.vectors import SparseVectors
 from siftline.schema.builder import Application, Field, RankProfile, Schema
 from siftline.train.sparse_encoder import SparseEncoder
 

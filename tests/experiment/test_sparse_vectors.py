@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from siftline.errors import UsageError
-from siftline.experiment.sparse_vectors import ImpactIndex, SparseVectors, flops
+from siftline.experiment.sparse.vectors import ImpactIndex, SparseVectors, flops
 
 
 def vectors(rows: np.ndarray) -> SparseVectors:

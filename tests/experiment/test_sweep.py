@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from siftline.errors import UsageError
 from siftline.evaluate.measures import Quality
 from siftline.evaluate.plot import front
-from siftline.experiment.sparse_eval import JudgedSet, ModelSummary, SetFigures, SparseComparison
-from siftline.experiment.sweep import draw_sweep, knee, parse_weights, run_sweep
+from siftline.experiment.sparse.compare import JudgedSet, ModelSummary, SetFigures, SparseComparison
+from siftline.experiment.training.sweep import draw_sweep, knee, parse_weights, run_sweep
 from siftline.train.recipe import Recipe
 
 RECIPE = Recipe("backbone", "out", flops_d_lambda=0.5, max_seq_length=64)

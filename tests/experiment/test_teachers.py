@@ -12,7 +12,7 @@ import torch
 
 from siftline.__main__ import main
 from siftline.errors import ModelError, UsageError
-from siftline.experiment.training import read_stages, score_rows, train_stage
+from siftline.experiment.training.stages import read_stages, score_rows, train_stage
 from siftline.train.data import read_training_set
 from siftline.train.score_cache import ScoreCache
 from toy_teachers import toy_teacher

@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 
 from siftline.errors import MissingExtraError, UsageError
-from siftline.experiment.training import read_stages, train_stage, train_stages
+from siftline.experiment.training.stages import read_stages, train_stage, train_stages
 from siftline.train.progress import ShowProgress
 from training_material import log_of, material, weights, write_recipe
 

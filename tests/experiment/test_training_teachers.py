@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from siftline.experiment.training import SCORES, read_stages, train_stage
+from siftline.experiment.training.stages import SCORES, read_stages, train_stage
 from siftline.train.score_cache import ScoreCache
 from toy_teachers import toy_teacher
 from training_material import log_of, material, write_recipe

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from siftline.experiment.training import train_stages
+from siftline.experiment.training.stages import train_stages
 from toy_teachers import toy_teacher
 from training_material import log_of, material, weights, write_recipe
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from siftline.experiment.training import read_stages, train_stage, train_stages
+from siftline.experiment.training.stages import read_stages, train_stage, train_stages
 from siftline.train.run import FINAL
 from siftline.train.stop import StopBetweenSteps, stopping_between_steps
 from training_material import material, weights, write_recipe
@@ -89,7 +89,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from siftline.experiment.training import read_stages, train_stage
+from siftline.experiment.training.stages import read_stages, train_stage
 from siftline.train.run import train
 from siftline.train.trainer import SparseTrainer
 

@@ -25,8 +25,8 @@ def idf_build(
 ) -> None:
     """Count the tokens of a corpus and write their inverse document frequencies."""
     from siftline.experiment.display import standard_error, steps
-    from siftline.experiment.idf_table import build_idf_table
-    from siftline.experiment.training_terminal import show_idf
+    from siftline.experiment.training.idf_table import build_idf_table
+    from siftline.experiment.training.terminal import show_idf
 
     with steps(standard_error()) as progress:
         table = build_idf_table(
@@ -50,7 +50,7 @@ def train(
     ],
 ) -> None:
     """Train a sparse encoder; a run that was stopped goes on from its last checkpoint."""
-    from siftline.experiment.training_terminal import train_and_show
+    from siftline.experiment.training.terminal import train_and_show
 
     try:
         train_and_show(configs)
@@ -70,7 +70,7 @@ def score(
 ) -> None:
     """Write training rows with the scores of a recipe's teachers, for data_type: kd."""
     from siftline.experiment.display import standard_error, steps
-    from siftline.experiment.training import score_rows
+    from siftline.experiment.training.stages import score_rows
 
     with steps(standard_error()) as progress:
         count = score_rows(config, out, progress=progress)
@@ -152,8 +152,8 @@ def mine(  # noqa: PLR0913  an option of a command is an argument
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
     """Mine hard negatives for training queries with the engine; a stopped mining goes on."""
-    from siftline.experiment.mining import Mining
-    from siftline.experiment.mining_terminal import cut_passages, mine_with_progress
+    from siftline.experiment.mining.settings import Mining
+    from siftline.experiment.mining.terminal import cut_passages, mine_with_progress
 
     mining = Mining(
         profile=profile,
@@ -230,8 +230,8 @@ def eval_sparse(  # noqa: PLR0913  an option of a command is an argument
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
     """Measure sparse models on judged collections: relevance, FLOPS, sizes, encoding rate."""
-    from siftline.experiment.encoding import ModelChoice
-    from siftline.experiment.sparse_terminal import evaluate_sparse, show_comparison
+    from siftline.experiment.sparse.encoding import ModelChoice
+    from siftline.experiment.sparse.terminal import evaluate_sparse, show_comparison
 
     comparison = evaluate_sparse(
         [ModelChoice.parse(text, mode, idf) for text in models],
@@ -275,8 +275,8 @@ def sweep(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
     """Train with several weights of the FLOPS penalty, measure each, draw worth over cost."""
-    from siftline.experiment.sweep import parse_weights
-    from siftline.experiment.sweep_terminal import sweep_and_show
+    from siftline.experiment.training.sweep import parse_weights
+    from siftline.experiment.training.sweep_terminal import sweep_and_show
 
     chosen = parse_weights(weights)
     try:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from siftline.experiment.mining import Format, Mining
-from siftline.experiment.near_texts import nearly_equal, words_of
-from siftline.experiment.training_queries import Passage, Passages, TrainingQuery
+from siftline.experiment.mining.near_texts import nearly_equal, words_of
+from siftline.experiment.mining.queries import Passage, Passages, TrainingQuery
+from siftline.experiment.mining.settings import Format, Mining
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from siftline.application import Application, default_data
 from siftline.errors import UsageError
-from siftline.experiment.one_profile import for_profile
+from siftline.experiment.mining.one_profile import for_profile
 from siftline.experiment.profiles import (
     Progress,
     collection_index,

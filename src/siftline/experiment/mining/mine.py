@@ -21,13 +21,10 @@ from typing import Any, TextIO
 from siftline.application import Application
 from siftline.errors import UsageError
 from siftline.evaluate.judgments import read_collection
-from siftline.experiment.mining import Mined, Mining
-from siftline.experiment.mining_index import mining_index, package_digest
-from siftline.experiment.near_texts import NearTexts
-from siftline.experiment.negatives import mined_rows
-from siftline.experiment.profiles import Progress, silent
-from siftline.experiment.rankings import RankingFile, rank_all
-from siftline.experiment.training_queries import (
+from siftline.experiment.mining.index import mining_index, package_digest
+from siftline.experiment.mining.near_texts import NearTexts
+from siftline.experiment.mining.negatives import mined_rows
+from siftline.experiment.mining.queries import (
     StoredPassages,
     TrainingQuery,
     evaluation_queries,
@@ -37,6 +34,9 @@ from siftline.experiment.training_queries import (
     with_relevant,
     without_evaluation,
 )
+from siftline.experiment.mining.rankings import RankingFile, rank_all
+from siftline.experiment.mining.settings import Mined, Mining
+from siftline.experiment.profiles import Progress, silent
 
 
 def mine(

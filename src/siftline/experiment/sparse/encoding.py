@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from siftline.errors import UsageError
-from siftline.experiment.sparse_vectors import SparseVectors
-from siftline.experiment.vector_cache import VectorCache
+from siftline.experiment.sparse.cache import VectorCache
+from siftline.experiment.sparse.vectors import SparseVectors
 
 BI_ENCODER, INFERENCE_FREE = "bi-encoder", "inference-free"
 MODES = (INFERENCE_FREE, BI_ENCODER)

@@ -18,8 +18,8 @@ from siftline.application import Application
 from siftline.errors import Place, UsageError
 from siftline.evaluate.judgments import Collection, read_collection, splits
 from siftline.evaluate.lines import read_lines
-from siftline.experiment.near_texts import NearTexts, normal_text, words_of
-from siftline.experiment.passages import sentences
+from siftline.experiment.mining.near_texts import NearTexts, normal_text, words_of
+from siftline.experiment.mining.passages import sentences
 from siftline.experiment.profiles import user_part
 
 #: Passages whose texts and words are at hand.

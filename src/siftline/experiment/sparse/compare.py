@@ -12,10 +12,10 @@ from siftline.errors import UsageError
 from siftline.evaluate.judgments import Collection, read_collection
 from siftline.evaluate.measures import Quality, measure
 from siftline.evaluate.significance import against_first
-from siftline.experiment.encoding import Encoder
-from siftline.experiment.judged import read_documents
-from siftline.experiment.sparse_vectors import ImpactIndex, flops
-from siftline.experiment.vector_cache import VectorCache
+from siftline.experiment.sparse.cache import VectorCache
+from siftline.experiment.sparse.encoding import Encoder
+from siftline.experiment.sparse.judged import read_documents
+from siftline.experiment.sparse.vectors import ImpactIndex, flops
 from siftline.feed.source import feed_file
 
 #: (what is going on, steps done, steps in all or None where unknown)

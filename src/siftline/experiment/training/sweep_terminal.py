@@ -11,12 +11,12 @@ from rich.table import Table
 
 from siftline.errors import MissingExtraError, UsageError
 from siftline.experiment.display import print_json, standard_error, standard_output
-from siftline.experiment.encoding import ModelChoice
-from siftline.experiment.sparse_eval import SparseComparison
-from siftline.experiment.sparse_terminal import evaluate_sparse
-from siftline.experiment.sweep import PICTURE, Sweep, draw_sweep, run_sweep, sweep_json
-from siftline.experiment.training import read_stages
-from siftline.experiment.training_terminal import shown_training
+from siftline.experiment.sparse.compare import SparseComparison
+from siftline.experiment.sparse.encoding import ModelChoice
+from siftline.experiment.sparse.terminal import evaluate_sparse
+from siftline.experiment.training.stages import read_stages
+from siftline.experiment.training.sweep import PICTURE, Sweep, draw_sweep, run_sweep, sweep_json
+from siftline.experiment.training.terminal import shown_training
 
 if TYPE_CHECKING:
     from siftline.train.recipe import Recipe

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from siftline.errors import UsageError
 from siftline.evaluate.plot import front, plot_points
-from siftline.experiment.sparse_eval import SparseComparison
-from siftline.experiment.sparse_report import to_json
+from siftline.experiment.sparse.compare import SparseComparison
+from siftline.experiment.sparse.report import to_json
 
 if TYPE_CHECKING:
     from siftline.train.recipe import Recipe

@@ -14,9 +14,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from siftline.experiment.encoding import BM25, Encoded, Encoding
-from siftline.experiment.sparse_vectors import SparseVectors
-from siftline.experiment.vector_cache import VectorCache
+from siftline.experiment.sparse.cache import VectorCache
+from siftline.experiment.sparse.encoding import BM25, Encoded, Encoding
+from siftline.experiment.sparse.vectors import SparseVectors
 from siftline.index.arrays import MemoryWriter
 from siftline.index.layout import TextSpec
 from siftline.index.packed import offsets_of

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from siftline.encode.tokenizer import Tokenizer
-from siftline.experiment.models import find_model
+from siftline.experiment.training.models import find_model
 from siftline.train.corpus import read_corpus
 from siftline.train.idf import CorpusIdf, build_idf
 

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from siftline.experiment.display import print_json, standard_error, standard_output, steps
-from siftline.experiment.mine import mine
-from siftline.experiment.mining import Mined, Mining
-from siftline.experiment.passages import write_passages
+from siftline.experiment.mining.mine import mine
+from siftline.experiment.mining.passages import write_passages
+from siftline.experiment.mining.settings import Mined, Mining
 
 #: Field of Mined → what it counts.
 _COUNTED = (

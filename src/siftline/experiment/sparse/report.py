@@ -8,8 +8,8 @@ from typing import Any
 
 from siftline.evaluate.compare import ALPHA
 from siftline.evaluate.plot import plot_points
-from siftline.experiment.encoding import INFERENCE_FREE
-from siftline.experiment.sparse_eval import ModelSummary, SetFigures, SparseComparison
+from siftline.experiment.sparse.compare import ModelSummary, SetFigures, SparseComparison
+from siftline.experiment.sparse.encoding import INFERENCE_FREE
 
 _Tested = ModelSummary | SetFigures
 

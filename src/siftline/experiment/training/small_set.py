@@ -11,8 +11,8 @@ import numpy as np
 
 from siftline.evaluate.judgments import read_collection
 from siftline.evaluate.measures import measure
-from siftline.experiment.judged import judged_set, read_documents
-from siftline.experiment.sparse_vectors import ImpactIndex, SparseVectors, flops
+from siftline.experiment.sparse.judged import judged_set, read_documents
+from siftline.experiment.sparse.vectors import ImpactIndex, SparseVectors, flops
 from siftline.train.recipe import Recipe
 from siftline.train.student import Student
 from siftline.train.trainer import Measure

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from siftline.errors import MissingExtraError
 from siftline.experiment.display import print_json, standard_error, standard_output, steps
-from siftline.experiment.encoding import Encoder, ModelChoice
-from siftline.experiment.judged import judged_set
-from siftline.experiment.sparse_eval import SparseComparison, compare_models
-from siftline.experiment.sparse_models import open_encoder
-from siftline.experiment.sparse_report import FIGURES, PICTURE, REPORT, draw, markdown, to_json
-from siftline.experiment.vector_cache import VectorCache
+from siftline.experiment.sparse.cache import VectorCache
+from siftline.experiment.sparse.compare import SparseComparison, compare_models
+from siftline.experiment.sparse.encoding import Encoder, ModelChoice
+from siftline.experiment.sparse.judged import judged_set
+from siftline.experiment.sparse.models import open_encoder
+from siftline.experiment.sparse.report import FIGURES, PICTURE, REPORT, draw, markdown, to_json
 from siftline.model.cache import cache_folder
 from siftline.model.session import Runtime
 

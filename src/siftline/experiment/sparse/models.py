@@ -19,8 +19,9 @@ from siftline.encode.sparse import SparseEmbedder, SparseOptions
 from siftline.encode.tokenizer import Tokenizer
 from siftline.encode.transformer import Transformer
 from siftline.errors import ModelError, UsageError
-from siftline.experiment.bm25_vectors import Bm25Encoder
-from siftline.experiment.encoding import (
+from siftline.experiment.sparse.bm25 import Bm25Encoder
+from siftline.experiment.sparse.cache import VectorCache
+from siftline.experiment.sparse.encoding import (
     BI_ENCODER,
     BM25,
     CORPUS,
@@ -30,8 +31,7 @@ from siftline.experiment.encoding import (
     Encoding,
     ModelChoice,
 )
-from siftline.experiment.sparse_vectors import SparseVectors
-from siftline.experiment.vector_cache import VectorCache
+from siftline.experiment.sparse.vectors import SparseVectors
 from siftline.model.catalogue import load_catalogue
 from siftline.model.convert.recipe import HEAD_KEY, LOGARITHMS
 from siftline.model.fetch import fetch

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from siftline.experiment.display import standard_error, standard_output
-from siftline.experiment.training import read_stages, train_stage
+from siftline.experiment.training.stages import read_stages, train_stage
 from siftline.train.idf import CorpusIdf
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from siftline.errors import MissingExtraError, Place, UsageError
-from siftline.experiment.models import find_model
+from siftline.experiment.training.models import find_model
 from siftline.model.cache import cache_folder
 from siftline.model.progress import Progress, silent
 
@@ -63,7 +63,7 @@ def train_stage(
     progress: of what goes before the first step. What teachers give is kept in the recipe's
     `teacher_cache`, else with the downloaded models, for every other run.
     """
-    from siftline.experiment.small_set import recipe_measure
+    from siftline.experiment.training.small_set import recipe_measure
     from siftline.train.run import train
 
     return train(

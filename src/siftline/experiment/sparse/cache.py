@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from siftline.experiment.sparse_vectors import SparseVectors
+from siftline.experiment.sparse.vectors import SparseVectors
 
 #: Raised when the same model and texts give other vectors than before.
 _VERSION = 1

@@ -1,0 +1,1 @@
+"""Training rows from a corpus: questions, what answers them, and what only looks like it."""

@@ -1,0 +1,1 @@
+"""Sparse models side by side: what they find in judged collections, and what that costs."""
