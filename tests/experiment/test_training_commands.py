@@ -56,6 +56,18 @@ def test_idf_build_prints_range_and_mean(run: Run, place: Path) -> None:
     assert "3 tokens seen: 0.18 ~ 0.69, mean 0.52" in out
 
 
+def test_idf_build_counts_several_corpora_as_one(run: Run, place: Path) -> None:
+    (place / "one.txt").write_text("w1 w2 w2\n")
+    (place / "two.txt").write_text("w1 w3\n")
+    arguments = ["--tokenizer", place / "backbone", "--out", place / "both.json"]
+    status, out, err = run("idf", "build", place / "one.txt", place / "two.txt", *arguments)
+    assert status == 0, err
+    assert "65 tokens of 2 documents" in out
+    assert json.loads((place / "both.json").read_text())["w1"] == pytest.approx(math.log(3 / 2.5))
+    status, _, err = run("idf", "build", place / "one.txt", place / "gone", *arguments)
+    assert status == 2 and "there is no corpus at" in err
+
+
 def test_idf_build_without_texts(run: Run, place: Path) -> None:
     (place / "empty.txt").write_text("\n")
     arguments = ["--tokenizer", place / "backbone", "--out", place / "none.json"]

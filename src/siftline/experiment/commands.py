@@ -15,22 +15,23 @@ IDF_EXAMPLE = "Example: siftline idf build nfcorpus --tokenizer splade-tiny --ou
 
 @idf_app.command("build", epilog=IDF_EXAMPLE)
 def idf_build(
-    corpus: Annotated[
-        Path, typer.Argument(metavar="CORPUS", help="BEIR folder, JSON lines, or text files.")
+    corpora: Annotated[
+        list[Path],
+        typer.Argument(metavar="CORPUS…", help="BEIR folders, JSON lines, or text files."),
     ],
     tokenizer: Annotated[
         str, typer.Option(metavar="T", help="Model whose tokens are counted, or tokenizer.json.")
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="JSON file to write.")],
 ) -> None:
-    """Count the tokens of a corpus and write their inverse document frequencies."""
+    """Count the tokens of corpora and write their inverse document frequencies."""
     from siftline.experiment.display import standard_error, steps
     from siftline.experiment.training.idf_table import build_idf_table
     from siftline.experiment.training.terminal import show_idf
 
     with steps(standard_error()) as progress:
         table = build_idf_table(
-            corpus, tokenizer, out, progress=lambda count: progress("documents", count, None)
+            corpora, tokenizer, out, progress=lambda count: progress("documents", count, None)
         )
     show_idf(table, out)
 
