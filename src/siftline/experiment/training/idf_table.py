@@ -21,8 +21,8 @@ def build_idf_table(
 ) -> CorpusIdf:
     """Count corpora as one and write their IDF table to `out`.
 
-    corpora: each as for `read_corpus`. tokenizer: a `tokenizer.json`, a folder with one, or a name of
-    the catalogue. UsageError where one of them is not there, or none has text.
+    corpora: each as for `read_corpus`. tokenizer: a `tokenizer.json`, a folder with one, or a name
+    of the catalogue. UsageError where a corpus is not there, or none has text.
     """
     for corpus in corpora:
         corpus_files(corpus)  # before the first hours of counting
