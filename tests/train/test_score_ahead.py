@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toy_teachers import WORDS, toy_teacher
 
 from siftline.encode.lazy import Lazy
 from siftline.encode.tokenizer import Tokenizer
@@ -24,6 +23,7 @@ from siftline.train.score_cache import ScoreCache
 from siftline.train.teacher_scores import CrossTeacher, DenseTeacher, ModelTeacher
 from siftline.train.teacher_usage import Usage
 from siftline.train.teachers import Ensemble
+from toy_teachers import WORDS, toy_teacher
 
 
 class Counting:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toy_teachers import CLASSES, WORDS, toy_teacher
 from transformers import AutoTokenizer
 
 from siftline.encode.idf import IdfTable
@@ -22,6 +21,7 @@ from siftline.train.student import open_student
 from siftline.train.teacher_models import Runtime, open_teacher
 from siftline.train.teacher_scores import ModelTeacher
 from toy_sparse import toy_student
+from toy_teachers import CLASSES, WORDS, toy_teacher
 
 QUERIES = ["w1 w2", "w7", "w1 w2"]
 LONG = " ".join(WORDS[5:45])
