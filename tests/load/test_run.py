@@ -223,7 +223,10 @@ def test_a_sweep_measures_each_number_of_clients(tmp_path: Path, server: Server)
 def test_ctrl_c_prints_what_there_is(tmp_path: Path, server: Server) -> None:
     file = tmp_path / "q.txt"
     file.write_text("/slow\n")
-    command = [sys.executable, "-m", "siftline", "fbench", "--json", "-q", str(file), "-s", "-1"]
+    # Whoever started the tests in the background may have had Ctrl-C ignored.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += "from siftline.__main__ import main; main()"
+    command = [sys.executable, "-c", code, "fbench", "--json", "-q", str(file), "-s", "-1"]
     command += ["-n", "2", "-c", "0", "127.0.0.1", str(server.port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
         until = time.monotonic() + 30
