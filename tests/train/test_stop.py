@@ -87,10 +87,10 @@ def test_signals_ask_and_a_second_one_ends_at_once(number: int) -> None:
     before = signal.getsignal(number)
     with stopping_between_steps() as stop:
         assert not stop.asked
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         assert stop.asked
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
     assert signal.getsignal(number) is before
 
 
