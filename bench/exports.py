@@ -27,8 +27,8 @@ import numpy as np
 
 from siftline.encode.open import open_embedder
 from siftline.encode.sparse import SparseEmbedder
-from siftline.evaluate.lines import read_lines
 from siftline.experiment.exports import Options, export_model
+from siftline.lines import read_lines
 from siftline.model.prepared import model_file, prepared
 from siftline.schema.package import Component, ModelReference, Settings, SparseQuery
 from siftline.tensor.types import TensorType

@@ -16,6 +16,7 @@ ROOT = PACKAGE.parent.parent
 #: A room imports from those before it and from itself.
 LAYERS = (
     "errors",
+    "lines",
     "tensor",
     "schema",
     "feed",
@@ -39,8 +40,8 @@ LAYERS = (
 
 #: Rooms beside the order: what each may import.
 BRANCHES = {
-    "train": {"errors", "model", "encode"},
-    "evaluate": {"errors"},
+    "train": {"errors", "lines", "model", "encode"},
+    "evaluate": {"errors", "lines"},
     "load": {"errors"},
 }
 

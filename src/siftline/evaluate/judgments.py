@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from siftline.errors import Place, UsageError
-from siftline.evaluate.lines import read_lines
+from siftline.lines import read_lines, read_rows
 
 #: query id → document id → grade; above 0 is relevant
 Judgments = Mapping[str, Mapping[str, int]]
@@ -57,11 +56,7 @@ def splits(folder: str | Path) -> list[str]:
 def read_queries(path: str | Path) -> dict[str, str]:
     """Query id to text from JSON lines with `_id` (or `id`) and `text`."""
     queries: dict[str, str] = {}
-    for place, line in read_lines(Path(path)):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"not JSON: {error}", place) from None
+    for place, row in read_rows(Path(path)):
         identity = row.get("_id", row.get("id")) if isinstance(row, dict) else None
         text = row.get("text") if isinstance(row, dict) else None
         if identity is None or not isinstance(text, str):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from siftline.errors import Place, UsageError
-from siftline.evaluate.lines import read_lines
+from siftline.lines import read_lines
 
 #: query id → `(document id, score)`, best first
 Run = Mapping[str, Sequence[tuple[str, float]]]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from siftline.errors import Place, UsageError
+from siftline.lines import read_lines, read_rows
 
 #: Files of a folder that are read as plain text.
 PLAIN = (".txt", ".md")
@@ -27,7 +26,10 @@ def read_corpus(path: Path) -> Iterator[str]:
     """
     for file in corpus_files(path):
         kind = Path(file.name.removesuffix(".gz")).suffix
-        yield from _rows(file) if kind in (".jsonl", ".json") else _paragraphs(file)
+        if kind in (".jsonl", ".json"):
+            yield from (_text(row, place) for place, row in read_rows(file))
+        else:
+            yield from _paragraphs(file)
 
 
 def corpus_files(path: Path) -> list[Path]:
@@ -53,27 +55,6 @@ def _is_corpus(path: Path) -> bool:
     return kind in (".jsonl", *PLAIN) and path.is_file()
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8") as lines:
-            yield from enumerate(lines, 1)
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the corpus: {error}", Place(str(path))) from None
-
-
-def _rows(path: Path) -> Iterator[str]:
-    for number, line in _lines(path):
-        if not line.strip():
-            continue
-        place = Place(str(path), number)
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise UsageError(f"not JSON: {error}", place) from None
-        yield _text(row, place)
-
-
 def _text(row: Any, place: Place) -> str:
     if isinstance(row, str):
         return row
@@ -86,7 +67,7 @@ def _text(row: Any, place: Place) -> str:
 
 def _paragraphs(path: Path) -> Iterator[str]:
     lines: list[str] = []
-    for _, line in _lines(path):
+    for _, line in read_lines(path, blank=True):
         if line.strip():
             lines.append(line.strip())
         elif lines:

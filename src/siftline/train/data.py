@@ -7,8 +7,6 @@ that `datasets` saved.
 
 from __future__ import annotations
 
-import gzip
-import json
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from siftline.errors import MissingExtraError, Place, UsageError
+from siftline.lines import read_rows
 
 DataType = Literal["posnegs", "kd", "kd-ids"]
 
@@ -142,19 +141,10 @@ def _scores(row: Mapping[str, Any], count: int, place: Place) -> tuple[float, ..
 
 
 def _json_lines(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            place = Place(str(path), number)
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise UsageError(f"not JSON: {error}", place) from None
-            if not isinstance(row, dict):
-                raise UsageError(f"a row is an object, not {line[:60]!r}", place)
-            yield place, row
+    for place, row in read_rows(path):
+        if not isinstance(row, dict):
+            raise UsageError(f"a row is an object, not {row!r:.60}", place)
+        yield place, row
 
 
 def _arrow(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:

@@ -7,6 +7,7 @@ numbers whether a record was just made or read.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
@@ -38,7 +39,7 @@ class Model(Protocol):
         """The output for every row, each row once."""
 
 
-class ModelTeacher:
+class ModelTeacher(ABC):
     """What the three kinds share.
 
     name: the model as the recipe calls it, for errors and progress. key: says what the model gives,
@@ -61,9 +62,9 @@ class ModelTeacher:
         self._tokenizer = tokenizer
         self._records = Records(key, cache, self._encode)
 
+    @abstractmethod
     def scores(self, queries: Sequence[str], documents: Sequence[Sequence[str]]) -> np.ndarray:
         """float32 `(B, G)`: each query with its own G documents."""
-        raise NotImplementedError
 
     def ahead(
         self,
@@ -104,9 +105,9 @@ class ModelTeacher:
         rows = self._tokenizer().ids(texts, max_length=self._usage.max_length)
         return self._model.run(rows)
 
+    @abstractmethod
     def _values(self, hidden: Hidden) -> np.ndarray:
         """What is kept of a batch, `(b, …)`."""
-        raise NotImplementedError
 
     def _record(self, value: np.ndarray) -> bytes:
         return value.tobytes()

@@ -6,7 +6,6 @@ asked anything: its titles and first sentences (the inverse cloze task, arXiv 19
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,10 +16,10 @@ from typing import Any, Protocol
 from siftline.application import Application
 from siftline.errors import Place, UsageError
 from siftline.evaluate.judgments import Collection, read_collection, splits
-from siftline.evaluate.lines import read_lines
 from siftline.experiment.mining.near_texts import NearTexts, normal_text, words_of
 from siftline.experiment.mining.passages import sentences
 from siftline.experiment.profiles import user_part
+from siftline.lines import read_rows
 
 #: Passages whose texts and words are at hand.
 CACHED = 1 << 16
@@ -113,11 +112,7 @@ def pair_queries(path: Path) -> list[TrainingQuery]:
     and the line of a row that does not fit.
     """
     found = []
-    for place, line in read_lines(path):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"not JSON: {error}", place) from None
+    for place, row in read_rows(path):
         found.append(_pair(row, place))
     if not found:
         raise UsageError(f"'{path}' has no pairs")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from siftline.errors import UsageError
-from siftline.evaluate.lines import read_lines
 from siftline.feed.source import feed_file
+from siftline.lines import read_rows
 
 
 def read_documents(folder: Path) -> dict[str, str]:
@@ -19,11 +18,7 @@ def read_documents(folder: Path) -> dict[str, str]:
     path = feed_file(folder)
     found: dict[str, str] = {}
     empty: set[str] = set()
-    for place, line in read_lines(path or folder):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"not JSON: {error}", place) from None
+    for place, row in read_rows(path or folder):
         identity = row.get("_id", row.get("id")) if isinstance(row, dict) else None
         if identity is None:
             raise UsageError("a document needs _id and text", place)
