@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.e5.settings import EXAMPLE, Settings
+from siftline.errors import MissingExtraError
 from siftline.model.convert.quantize import quantize_file
 from siftline.model.fetch import fetch
+from siftline.model.openvino_session import openvino_core
 from siftline.schema.builder import Field
 from siftline.schema.definition import Hnsw, Schema
 from siftline.schema.format_script import format_script
@@ -44,10 +46,10 @@ def runs_here(variant: Variant) -> bool:
     if variant.runtime != "openvino":
         return True
     try:
-        import openvino
-    except ImportError:
+        core = openvino_core()
+    except MissingExtraError:
         return False
-    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return variant.precision != "bf16" or "BF16" in capabilities
 
 

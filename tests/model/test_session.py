@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -131,6 +133,28 @@ def test_a_damaged_file(tmp_path: Path, model: Path, runtime: Runtime, damage: s
     with pytest.raises(ModelError, match=str(path)) as caught:
         open_session(path, runtime=runtime)
     assert "\n" not in str(caught.value)
+
+
+#: Opens two sessions in the main thread, drops the older first, and is interrupted.
+INTERRUPTED = """
+import os, signal, sys
+from pathlib import Path
+from siftline.model.session import open_session
+
+path = Path(sys.argv[1])
+first, second = (open_session(path, runtime="openvino") for _ in range(2))
+del first
+del second
+signal.signal(signal.SIGINT, lambda *_: print("interrupted"))
+os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+@needs_openvino
+def test_a_signal_after_sessions_are_gone(model: Path) -> None:
+    command = [sys.executable, "-c", INTERRUPTED, str(model)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
 
 
 def test_no_file(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +14,30 @@ from siftline.errors import MissingExtraError, ModelError, UsageError
 from siftline.model.convert.dequantize import dequantized
 from siftline.model.session import Execution, Port, Precision, check_feeds, check_outputs
 
+if TYPE_CHECKING:
+    from openvino import Core
+
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
+
+_one_core = threading.Lock()
+
+
+def openvino_core() -> Core:
+    """The process's only OpenVINO core; MissingExtraError where OpenVINO is not installed."""
+    with _one_core:
+        return _core()
+
+
+@cache
+def _core() -> Core:
+    # OpenVINO's plugin for processors changes the signal stack of the thread that makes it, and
+    # puts the one before back when it goes. Two that do not go in reverse order leave a stack that
+    # is freed, on which the next signal, Ctrl-C say, ends the process.
+    try:
+        import openvino
+    except ImportError:
+        raise MissingExtraError("the runtime openvino", "openvino") from None
+    return openvino.Core()
 
 
 class OpenVinoSession:
@@ -24,12 +48,8 @@ class OpenVinoSession:
     """
 
     def __init__(self, path: Path, execution: Execution, precision: Precision | None) -> None:
-        try:
-            import openvino
-        except ImportError:
-            raise MissingExtraError("the runtime openvino", "openvino") from None
+        core = openvino_core()
         _check(path, execution)
-        core = openvino.Core()
         capable = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bf16" and not capable:
             raise UsageError("this processor has no bf16; use precision 'fp32'")
