@@ -96,18 +96,26 @@ def test_a_lone_operation_is_written_and_found_at_once(app: Application) -> None
         assert statistics.seconds > 0
 
 
-def test_what_waits_while_a_batch_is_written_is_one_batch(
-    app: Application, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("waiting", "sizes"),
+    [
+        (10, [1, 10]),  # a half would be too few
+        (100, [1, 51, 49]),
+        (200, [1, 64, 64, 64, 8]),
+    ],
+)
+def test_batches_of_what_waits_while_one_is_written(
+    app: Application, monkeypatch: pytest.MonkeyPatch, waiting: int, sizes: list[int]
 ) -> None:
     gate = Gate(app, monkeypatch)
     with intake_of(app, batch=64) as intake:
         futures = [intake.submit(note("put", "first", n=0))]
         assert gate.entered.wait(30)
-        futures += [intake.submit(note("put", str(n), n=n)) for n in range(100)]
-        assert intake.statistics().queued == 100 and intake.statistics().in_flight == 1
+        futures += [intake.submit(note("put", str(n), n=n)) for n in range(waiting)]
+        assert intake.statistics().queued == waiting and intake.statistics().in_flight == 1
         gate.open.set()
         assert {outcome.kind for outcome in outcomes(futures)} == {"put"}
-        assert gate.sizes == [1, 64, 36]
+        assert gate.sizes == sizes
 
 
 def test_the_order_of_each_document_is_kept_under_many_threads(app: Application) -> None:

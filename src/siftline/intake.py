@@ -2,7 +2,8 @@
 
 Any thread submits operations; one thread takes what waits, writes it as one batch, and answers each
 submission once its operation is on disk. While a batch is encoded the next one gathers, so that a
-lone operation is written at once and hundreds in flight share one transaction.
+lone operation is written at once and hundreds in flight share one transaction. A batch is half of
+what clients have out: they are answered for one half, and send again, while the other is encoded.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ IDLE = 2.0
 #: after a large batch, the share of its duration to wait for one as large, and most seconds
 LINGER = 0.05
 LONGEST_LINGER = 0.05
+#: A batch is not halved to fewer operations: they could not keep every processor busy.
+LEAST_SHARE = 8
 
 log = logging.getLogger(__name__)
 
@@ -199,18 +202,30 @@ class Intake:
                 self._linger()
                 if not self._paused:
                     break
-            count = min(self._batch, len(self._waiting))
+            count = min(self._batch, self._share())
             self._in_flight, self._busy = count, True
             return [self._waiting.popleft() for _ in range(count)]
+
+    def _share(self) -> int:
+        """How many of those waiting go into the next batch: half of what clients have out.
+
+        Those answered just now are counted, for they are out again in a moment.
+        """
+        waiting = len(self._waiting)
+        half = (waiting + self._last[0] + 1) // 2
+        return waiting if half < LEAST_SHARE else min(waiting, half)
 
     def _ready(self) -> bool:
         return not self._paused and (bool(self._waiting) or self._closed)
 
     def _linger(self) -> None:
-        """After a large batch wait a moment: those answered just now are likely to send again."""
+        """After a large batch wait a moment: those answered just now are likely to send again.
+
+        Not where others wait already who make up half of a batch like that one.
+        """
         size, until = self._last
         left = until - time.monotonic()
-        if size > 1 and left > 0:
+        if left > 0 and len(self._waiting) < size // 2:
             self._wanted = size
             self._changed.wait_for(lambda: len(self._waiting) >= size or self._closed, timeout=left)
             self._wanted = 1
