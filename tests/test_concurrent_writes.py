@@ -6,7 +6,7 @@ come out as if applied one after the other, in the order in which they were subm
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -178,6 +178,21 @@ class ConcurrentWrites(RuleBasedStateMachine):
         self.intake.close()
         self.app.close()
         self.folder.cleanup()
+
+
+def test_batches_with_a_document_in_common_wait_for_each_other(tmp_path: Path) -> None:
+    package = write_package(tmp_path / "c", SCHEMA)
+    increment = operation(("increment", "a", None, True, 1))
+    with siftline.open(package) as app, ThreadPoolExecutor(8) as threads:
+
+        def feed(number: int) -> list[Outcome]:
+            return app.apply([increment, operation(("put", str(number), None, False, 1))])
+
+        for found in threads.map(feed, range(100)):
+            assert [outcome.kind for outcome in found] == ["updated", "put"]
+        stored = {id_: fields["n"] for id_, fields in app.visit()}
+    assert stored.pop(str(document_id("a"))) == 100
+    assert stored == {str(document_id(str(number))): 1 for number in range(100)}
 
 
 TestConcurrentWrites = ConcurrentWrites.TestCase

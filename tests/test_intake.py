@@ -70,7 +70,7 @@ def outcomes(futures: list[Future[Outcome]]) -> list[Outcome]:
 
 
 class Gate:
-    """Holds the writing thread inside a batch, and remembers the sizes of batches."""
+    """Holds the writing threads inside a batch each, and remembers the sizes of batches."""
 
     def __init__(self, app: Application, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sizes: list[int] = []
@@ -86,6 +86,13 @@ class Gate:
 
         monkeypatch.setattr(app, "apply", held)
 
+    def wait_for(self, batches: int) -> None:
+        """Until so many batches have begun."""
+        end = time.monotonic() + 30
+        while len(self.sizes) < batches:
+            assert time.monotonic() < end
+            time.sleep(0.001)
+
 
 def test_a_lone_operation_is_written_and_found_at_once(app: Application) -> None:
     with intake_of(app) as intake:
@@ -96,26 +103,48 @@ def test_a_lone_operation_is_written_and_found_at_once(app: Application) -> None
         assert statistics.seconds > 0
 
 
-@pytest.mark.parametrize(
-    ("waiting", "sizes"),
-    [
-        (10, [1, 10]),  # a half would be too few
-        (100, [1, 51, 49]),
-        (200, [1, 64, 64, 64, 8]),
-    ],
-)
-def test_batches_of_what_waits_while_one_is_written(
-    app: Application, monkeypatch: pytest.MonkeyPatch, waiting: int, sizes: list[int]
+def test_what_waits_while_the_only_lane_writes_is_one_batch(
+    app: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate(app, monkeypatch)
-    with intake_of(app, batch=64) as intake:
+    with intake_of(app, batch=64, lanes=1) as intake:
         futures = [intake.submit(note("put", "first", n=0))]
         assert gate.entered.wait(30)
-        futures += [intake.submit(note("put", str(n), n=n)) for n in range(waiting)]
-        assert intake.statistics().queued == waiting and intake.statistics().in_flight == 1
+        futures += [intake.submit(note("put", str(n), n=n)) for n in range(100)]
+        assert intake.statistics().queued == 100 and intake.statistics().in_flight == 1
         gate.open.set()
         assert {outcome.kind for outcome in outcomes(futures)} == {"put"}
-        assert gate.sizes == sizes
+        assert gate.sizes == [1, 64, 36]
+
+
+def test_a_second_lane_takes_half_of_what_clients_have_out(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(app, monkeypatch)
+    with intake_of(app) as intake:
+        with intake.pause():
+            futures = [intake.submit(note("put", str(n), n=n)) for n in range(100)]
+        gate.wait_for(2)
+        assert gate.sizes == [50, 50]
+        assert intake.statistics().queued == 0 and intake.statistics().in_flight == 100
+        gate.open.set()
+        assert {outcome.kind for outcome in outcomes(futures)} == {"put"}
+
+
+def test_an_operation_waits_for_the_one_before_it_on_its_document(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(app, monkeypatch)
+    with intake_of(app) as intake:
+        futures = [intake.submit(note("put", "a", n=1))]
+        assert gate.entered.wait(30)
+        futures.append(intake.submit(note("update", "a", "note.n == 1", n={"assign": 2})))
+        futures.append(intake.submit(note("put", "b", n=1)))
+        gate.wait_for(2)
+        assert gate.sizes == [1, 1] and intake.statistics().queued == 1
+        gate.open.set()
+        assert [outcome.kind for outcome in outcomes(futures)] == ["put", "updated", "put"]
+    assert app.get("a") == {"n": 2}
 
 
 def test_the_order_of_each_document_is_kept_under_many_threads(app: Application) -> None:
@@ -169,7 +198,7 @@ def test_an_operation_not_begun_in_time_is_not_written(
     app: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate(app, monkeypatch)
-    with intake_of(app) as intake:
+    with intake_of(app, lanes=1) as intake:
         first = intake.submit(note("put", "a", n=1), timeout=30)
         assert gate.entered.wait(30)
         late = intake.submit(note("put", "b", n=1), timeout=0.01)

@@ -1,9 +1,9 @@
 """The queue between those who feed and the engine: group commit, back-pressure, order.
 
-Any thread submits operations; one thread takes what waits, writes it as one batch, and answers each
-submission once its operation is on disk. While a batch is encoded the next one gathers, so that a
-lone operation is written at once and hundreds in flight share one transaction. A batch is half of
-what clients have out: they are answered for one half, and send again, while the other is encoded.
+Any thread submits operations. Two threads take what waits in batches of different documents, write
+each batch in one transaction, and answer each submission once its operation is on disk: one half of
+what clients have out is encoded while the other is written, answered and sent again. A lone
+operation is written at once and hundreds in flight share one transaction.
 """
 
 from __future__ import annotations
@@ -30,11 +30,10 @@ __all__ = ["Intake", "IntakeStatistics", "Outcome"]
 LIMIT = 4_096
 #: seconds without work after which what is in memory is written into segments
 IDLE = 2.0
-#: after a large batch, the share of its duration to wait for one as large, and most seconds
-LINGER = 0.05
-LONGEST_LINGER = 0.05
-#: A batch is not halved to fewer operations: they could not keep every processor busy.
-LEAST_SHARE = 8
+#: batches on their way at a time
+LANES = 2
+#: seconds to wait for more where there is less than half as much as is on its way already
+PATIENCE = 0.02
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +59,7 @@ class IntakeStatistics:
 class _Waiting:
     """A submission: deadline on the monotonic clock, None for no limit."""
 
+    id: str
     operation: Operation
     future: Future[Outcome]
     deadline: float | None
@@ -71,7 +71,7 @@ class Intake:
     application: gives the application to write to, which stays open until the block is left.
     limit: operations that may wait or be on their way. batch: operations written together at most.
     space: says when the disk of the application's data is nearly full. idle: seconds without work
-    after which segments are written.
+    after which segments are written. lanes: batches on their way at a time.
     """
 
     def __init__(
@@ -82,6 +82,7 @@ class Intake:
         batch: int = BATCH,
         space: Space | None = None,
         idle: float = IDLE,
+        lanes: int = LANES,
     ) -> None:
         self._application = application
         self._limit = limit
@@ -91,17 +92,21 @@ class Intake:
         self._changed = threading.Condition()
         self._waiting: deque[_Waiting] = deque()
         self._in_flight = 0
-        self._busy = False
-        self._wanted = 1  # so many that the writing thread, which sleeps, is woken
+        self._taken: set[str] = set()  # the documents on their way
+        self._running = 0  # batches on their way
+        self._dirty = False
         self._done = 0
         self._errors = 0
         self._batches = 0
         self._seconds = 0.0
         self._paused = 0
         self._closed = False
-        self._last = (0, 0.0)  # size of the last batch, and until when to wait for one as large
-        self._thread = threading.Thread(target=self._work, name="siftline-intake", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"siftline-intake-{lane}", daemon=True)
+            for lane in range(lanes)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, operation: Operation, timeout: float | None = None) -> Future[Outcome]:
         """Accept an operation; the future has its outcome once it is on disk.
@@ -124,8 +129,8 @@ class Intake:
                 raise OverloadError(
                     f"{self._limit:,} operations wait already; send '{operation.id}' again later"
                 )
-            self._waiting.append(_Waiting(operation, future, deadline))
-            if len(self._waiting) == self._wanted:
+            self._waiting.append(_Waiting(str(operation.id), operation, future, deadline))
+            if len(self._waiting) == 1 or self._enough():
                 self._changed.notify_all()
         return future
 
@@ -133,11 +138,11 @@ class Intake:
     def pause(self) -> Iterator[None]:
         """Write nothing inside the block, as when another application is put in place.
 
-        Entering waits for the batch on its way; submissions are accepted and wait.
+        Entering waits for the batches on their way; submissions are accepted and wait.
         """
         with self._changed:
             self._paused += 1
-            self._changed.wait_for(lambda: not self._busy)
+            self._changed.wait_for(lambda: not self._running)
         try:
             yield
         finally:
@@ -150,7 +155,8 @@ class Intake:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def statistics(self) -> IntakeStatistics:
         """What waits and what was done."""
@@ -164,71 +170,61 @@ class Intake:
                 self._seconds,
             )
 
-    # the writing thread
+    # the writing threads
 
     def _work(self) -> None:
-        dirty = False
-        while True:
-            taken = self._take(self._idle if dirty else None)
-            if taken is None:
-                return
+        while (taken := self._take()) is not None:
             started = time.perf_counter()
             if taken:
                 self._write([waiting for waiting in taken if self._begins(waiting)])
             else:
                 self._commit()
-            dirty = bool(taken)
-            seconds = time.perf_counter() - started
             with self._changed:
                 if taken:
                     self._batches += 1
-                    self._seconds += seconds
-                    linger = min(LINGER * seconds, LONGEST_LINGER)
-                    self._last = (len(taken), time.monotonic() + linger)
-                self._in_flight, self._busy = 0, False
+                    self._seconds += time.perf_counter() - started
+                    self._dirty = True
+                self._in_flight -= len(taken)
+                self._taken -= {waiting.id for waiting in taken}
+                self._running -= 1
                 self._changed.notify_all()
 
-    def _take(self, idle: float | None) -> list[_Waiting] | None:
-        """The next batch; none of it after `idle` seconds without work, None at the end."""
+    def _take(self) -> list[_Waiting] | None:
+        """The next batch; none of it once nobody has fed for a while, None at the end."""
+        until = None
         with self._changed:
             while True:
-                if not self._changed.wait_for(self._ready, timeout=idle):
-                    if self._paused:
-                        continue
-                    self._busy = True
-                    return []
-                if not self._waiting:
+                if not self._paused and self._closed and not self._waiting:
                     return None
-                self._linger()
-                if not self._paused:
-                    break
-            count = min(self._batch, self._share())
-            self._in_flight, self._busy = count, True
-            return [self._waiting.popleft() for _ in range(count)]
+                if not self._paused and any(w.id not in self._taken for w in self._waiting):
+                    now = time.monotonic()
+                    until = until or now + PATIENCE
+                    if self._enough() or self._closed or now >= until:
+                        return self._begun()
+                    self._changed.wait(until - now)
+                elif not self._changed.wait(self._idle if self._dirty else None):
+                    if not self._paused and not self._running and not self._waiting:
+                        self._dirty = False
+                        self._running += 1
+                        return []
 
-    def _share(self) -> int:
-        """How many of those waiting go into the next batch: half of what clients have out.
+    def _enough(self) -> bool:
+        """Whether what waits is worth a batch beside those on their way."""
+        return 2 * len(self._waiting) >= self._in_flight
 
-        Those answered just now are counted, for they are out again in a moment.
-        """
-        waiting = len(self._waiting)
-        half = (waiting + self._last[0] + 1) // 2
-        return waiting if half < LEAST_SHARE else min(waiting, half)
-
-    def _ready(self) -> bool:
-        return not self._paused and (bool(self._waiting) or self._closed)
-
-    def _linger(self) -> None:
-        """After a large batch wait a moment: those answered just now are likely to send again.
-
-        Not where others wait already who make up half of a batch like that one.
-        """
-        size, until = self._last
-        left = until - time.monotonic()
-        if left > 0 and len(self._waiting) < size // 2:
-            self._wanted = size
-            self._changed.wait_for(lambda: len(self._waiting) >= size or self._closed, timeout=left)
-            self._wanted = 1
+    def _begun(self) -> list[_Waiting]:
+        """A lane's share of what clients have out, without the documents on their way."""
+        share = -(-(len(self._waiting) + self._in_flight) // len(self._threads))
+        batch: list[_Waiting] = []
+        held: list[_Waiting] = []
+        while self._waiting and len(batch) < min(share, self._batch):
+            waiting = self._waiting.popleft()
+            (held if waiting.id in self._taken else batch).append(waiting)
+        self._waiting.extendleft(reversed(held))
+        self._taken |= {waiting.id for waiting in batch}
+        self._in_flight += len(batch)
+        self._running += 1
+        return batch
 
     def _begins(self, waiting: _Waiting) -> bool:
         """Whether the operation is still wanted; otherwise it is answered."""
@@ -251,7 +247,8 @@ class Intake:
         except SiftlineError as error:
             outcomes = [Outcome.failure(error)] * len(batch)
         except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it
-            self._errors += len(batch)
+            with self._changed:
+                self._errors += len(batch)
             for waiting in batch:
                 waiting.future.set_exception(error)
             return
@@ -259,10 +256,9 @@ class Intake:
             self._answer(waiting, outcome)
 
     def _answer(self, waiting: _Waiting, outcome: Outcome) -> None:
-        if outcome.error is None:
-            self._done += 1
-        else:
-            self._errors += 1
+        with self._changed:
+            self._done += outcome.error is None
+            self._errors += outcome.error is not None
         waiting.future.set_result(outcome)
 
     def _commit(self) -> None:

@@ -1,6 +1,7 @@
 """Batches run concurrently come back in order and equal those run one by one."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from threading import get_ident
 from typing import Any
 
@@ -76,6 +77,14 @@ def test_batches_are_read_only_a_little_ahead() -> None:
     results = run_batches(Doubling(2), source())
     next(results)
     assert len(taken) <= 6
+
+
+def test_those_who_run_batches_at_the_same_time_share_the_threads() -> None:
+    session = Doubling(2)
+    with ThreadPoolExecutor(4) as callers:
+        runs = [callers.submit(lambda: list(run_batches(session, batches(50)))) for _ in range(4)]
+    assert all(len(run.result()) == 50 for run in runs)
+    assert len(session.threads) <= 2
 
 
 def test_at_least_one_thread_is_available() -> None:

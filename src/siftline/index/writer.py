@@ -2,12 +2,14 @@
 
 A batch is worked off in rounds, each with at most one operation of a document, so that every
 operation sees what the earlier ones left behind. What the rounds encoded is written together.
+Batches of different documents are encoded at the same time; reading and writing is one at a time.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -77,9 +79,9 @@ def document_rules(package: Package, schema: Schema) -> DocumentRules:
 
 
 class Writer:
-    """Applies operations to an index; one batch at a time, from any thread.
+    """Applies operations to an index, from any thread; batches with a document in common wait.
 
-    counted: sparse fields whose texts' tokens are counted.
+    counted: sparse fields whose texts' tokens are counted. lock: held while the index is used.
     """
 
     def __init__(
@@ -94,8 +96,10 @@ class Writer:
         self.index = index
         self.embedders = embedders
         self.rules = rules
+        self.lock = threading.RLock()
         self._counted = counted
-        self._lock = threading.RLock()
+        self._free = threading.Condition()
+        self._taken: set[str] = set()
 
     def apply(self, operations: Sequence[Operation]) -> list[Outcome]:
         """Apply operations in order, durable on return; what became of each, in order.
@@ -103,14 +107,33 @@ class Writer:
         A DocumentError fails its operation alone and is in its outcome. Any other error is raised
         and leaves everything as it was.
         """
-        with self._lock:
+        with self._reserved({str(operation.id) for operation in operations}):
             try:
                 return _Batch(self, operations).apply()
             except DocumentError as error:
                 # the index refused a document; which one, shows when each is written alone
                 if len(operations) == 1:
                     return [Outcome.failure(error)]
-                return [self.apply([operation])[0] for operation in operations]
+                return [self._apply_alone(operation) for operation in operations]
+
+    def _apply_alone(self, operation: Operation) -> Outcome:
+        try:
+            return _Batch(self, [operation]).apply()[0]
+        except DocumentError as error:
+            return Outcome.failure(error)
+
+    @contextmanager
+    def _reserved(self, ids: set[str]) -> Iterator[None]:
+        """Wait until no other batch has one of these documents, and keep others away from them."""
+        with self._free:
+            self._free.wait_for(lambda: self._taken.isdisjoint(ids))
+            self._taken |= ids
+        try:
+            yield
+        finally:
+            with self._free:
+                self._taken -= ids
+                self._free.notify_all()
 
     def condition(self, operation: Operation) -> Selection | None:
         """The operation's condition, None without one; DocumentError where it is wrong."""
@@ -163,8 +186,9 @@ class _Batch:
     def apply(self) -> list[Outcome]:
         """Decide, encode, write."""
         ids = list(dict.fromkeys(str(o.id) for o in self._operations))
-        self._stored = self._writer.index.fields(ids)
-        self._outdated = self._writer.index.outdated(ids)
+        with self._writer.lock:
+            self._stored = self._writer.index.fields(ids)
+            self._outdated = self._writer.index.outdated(ids)
         for places in self._rounds():
             self._run(places)
         self._write()
@@ -299,7 +323,8 @@ class _Batch:
         stored = [id_ for id_ in ids if id_ not in self._written]
         parts = [w.encoded.take([w.row]) for _, w in earlier if w.encoded is not None]
         if stored:
-            parts.append(self._writer.index.load(stored))
+            with self._writer.lock:
+                parts.append(self._writer.index.load(stored))
         joined = join_encoded(parts)
         places = {id_: row for row, id_ in enumerate(joined.ids)}
         return joined.take([places[id_] for id_ in ids])
@@ -319,6 +344,6 @@ class _Batch:
         parts = [encoded.take([row for _, row in taken]) for encoded, taken in rows.values()]
         orders = [order for _, taken in rows.values() for order, _ in taken]
         joined = join_encoded(parts) if parts else Encoded([], [])
-        self._writer.index.write(
-            joined.take(sorted(range(len(orders)), key=orders.__getitem__)), removed
-        )
+        ordered = joined.take(sorted(range(len(orders)), key=orders.__getitem__))
+        with self._writer.lock:
+            self._writer.index.write(ordered, removed)

@@ -7,11 +7,13 @@ another at every layer (`python -m bench encode`).
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import chain, islice
 from typing import Protocol, runtime_checkable
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -34,6 +36,10 @@ class Parallel(Protocol):
         """As Session.run, on the calling thread only."""
 
 
+_pools: WeakKeyDictionary[Parallel, ThreadPoolExecutor] = WeakKeyDictionary()
+_pools_lock = threading.Lock()
+
+
 def run_batches(
     session: Session, batches: Iterable[Feeds], outputs: Sequence[str] | None = None
 ) -> Generator[dict[str, np.ndarray], None, None]:
@@ -53,7 +59,7 @@ def run_batches(
 def _concurrently(
     session: Parallel, batches: Iterator[Feeds], outputs: Sequence[str] | None
 ) -> Iterator[dict[str, np.ndarray]]:
-    pool = ThreadPoolExecutor(session.workers, thread_name_prefix="siftline-model")
+    pool = _pool(session)
     running: deque[Future[dict[str, np.ndarray]]] = deque()
     try:
         for feeds in batches:
@@ -63,7 +69,17 @@ def _concurrently(
         while running:
             yield running.popleft().result()
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        wait([future for future in running if not future.cancel()])
+
+
+def _pool(session: Parallel) -> ThreadPoolExecutor:
+    """The session's threads, the same for all who run batches: more would share its processors."""
+    with _pools_lock:
+        if session not in _pools:
+            _pools[session] = ThreadPoolExecutor(
+                session.workers, thread_name_prefix="siftline-model"
+            )
+        return _pools[session]
 
 
 def available_threads() -> int:
