@@ -1,6 +1,9 @@
 """`siftline fbench` beside `wrk` on one server: the requests a second that each reports.
 
-They take turns, so that what the machine does beside meets both; the figures are medians.
+servers: one that answers alike after some milliseconds, and `siftline serve` asked for words in
+  2,000 documents
+notes: they take turns, so that what the machine does beside meets both; medians. Where answers
+  take no time at all, the server wants every processor, and what the tool itself takes is missing
 """
 
 from __future__ import annotations
@@ -17,7 +20,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.common_words import common_words, write_package
+from bench.live import serving
 from bench.measurement import Measurement
+from siftline.application import Application
 from siftline.load.options import LoadOptions
 from siftline.load.run import run_load
 
@@ -25,6 +31,26 @@ TURNS = 5
 SECONDS = 3
 #: Clients, and milliseconds the server waits before it answers.
 LOADS = ((1, 10), (8, 10), (32, 20), (8, 0))
+#: Clients of `siftline serve`.
+CLIENTS = (1, 2, 8, 32)
+
+DOCUMENTS = 2_000
+QUERY = "/search/?query=when+there+can&hits=10&timeout=10s"
+SERVICES = """<services version="1.0">
+  <container id="default" version="1.0"><search/><document-api/></container>
+  <content id="content" version="1.0">
+    <documents><document type="passage" mode="index"/></documents>
+  </content>
+</services>
+"""
+SCHEMA = """schema passage {
+  document passage {
+    field title type string { indexing: index | summary }
+    field text type string { indexing: index | summary }
+  }
+  fieldset default { fields: title, text }
+}
+"""
 
 
 def run() -> Iterator[Measurement]:
@@ -33,20 +59,28 @@ def run() -> Iterator[Measurement]:
         return
     with reference_server() as port:
         for clients, milliseconds in LOADS:
-            ours, theirs = [], []
-            for _ in range(TURNS):
-                ours.append(fbench_rate(port, clients, milliseconds))
-                theirs.append(wrk_rate(port, clients, milliseconds))
             name = f"{clients} clients, {milliseconds} ms"
-            yield Measurement(f"{name}, fbench", statistics.median(ours), "requests/s")
-            yield Measurement(f"{name}, wrk", statistics.median(theirs), "requests/s")
-            ratio = statistics.median(ours) / statistics.median(theirs)
-            yield Measurement(f"{name}, fbench of wrk", 100 * ratio, "%")
+            yield from compared(name, port, clients, f"/{milliseconds}")
+    with siftline_server() as port:
+        for clients in CLIENTS:
+            yield from compared(f"{clients} clients, siftline serve", port, clients, QUERY)
 
 
-def fbench_rate(port: int, clients: int, milliseconds: int) -> float:
+def compared(name: str, port: int, clients: int, path: str) -> Iterator[Measurement]:
+    """The rates of both and their ratio."""
+    ours, theirs = [], []
+    for _ in range(TURNS):
+        ours.append(fbench_rate(port, clients, path))
+        theirs.append(wrk_rate(port, clients, path))
+    yield Measurement(f"{name}, fbench", statistics.median(ours), "requests/s")
+    yield Measurement(f"{name}, wrk", statistics.median(theirs), "requests/s")
+    ratio = statistics.median(ours) / statistics.median(theirs)
+    yield Measurement(f"{name}, fbench of wrk", 100 * ratio, "%")
+
+
+def fbench_rate(port: int, clients: int, path: str) -> float:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as queries:
-        queries.write(f"/{milliseconds}\n")
+        queries.write(f"{path}\n")
         queries.flush()
         options = LoadOptions(
             (("127.0.0.1", port),), queries.name, clients=clients, cycle=0, seconds=SECONDS
@@ -57,14 +91,26 @@ def fbench_rate(port: int, clients: int, milliseconds: int) -> float:
     return result.rate
 
 
-def wrk_rate(port: int, clients: int, milliseconds: int) -> float:
+def wrk_rate(port: int, clients: int, path: str) -> float:
     command = ["wrk", "-t", "1", "-c", str(clients), "-d", str(SECONDS)]
-    command.append(f"http://127.0.0.1:{port}/{milliseconds}")
+    command.append(f"http://127.0.0.1:{port}{path}")
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found = re.search(r"Requests/sec:\s*([\d.]+)", said)
     if found is None or "Non-2xx" in said or "Socket errors" in said:
         raise SystemExit(f"wrk: {said}")
     return float(found[1])
+
+
+@contextmanager
+def siftline_server() -> Iterator[int]:
+    """The port of a running `siftline serve` with documents of common words."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        package = write_package(folder / "app", SERVICES, SCHEMA)
+        with Application.open(package, folder / "data") as application:
+            application.feed(common_words(DOCUMENTS))
+        with serving(package, folder / "data", folder / "log") as server:
+            yield int(server.url.rstrip("/").rpartition(":")[2])
 
 
 @contextmanager

@@ -16,22 +16,19 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import re
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
+from bench.common_words import common_words, write_package
+from bench.live import serving
 from bench.measurement import Measurement
 from siftline.application import Application
-from siftline.feed.operation import DocumentId, Operation
+from siftline.feed.operation import Operation
 from siftline.feed.reader import read_operations
 from siftline.tensor.types import TensorType
 
@@ -65,11 +62,6 @@ SCHEMA = """schema passage {
   }
 }
 """
-WORDS = (
-    "the of and to in a is that for it was on are as with his they at be this from have or by one"
-    " had not but what all were when we there can an your which their said if do will each about"
-).split()
-PORT = re.compile(r"http://127\.0\.0\.1:(\d+)")
 #: documents in front of the measurement, so that every way starts warm
 WARM = 64
 
@@ -88,7 +80,8 @@ def run() -> Iterator[Measurement]:
     rates: dict[str, list[float]] = {way: [] for way in ways}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        package = write_package(folder / "app")
+        models = f'[models]\n"models" = "{MODEL}"\n'
+        package = write_package(folder / "app", SERVICES, SCHEMA, models)
         feed = folder / "feed.jsonl"
         feed.write_text("".join(f"{as_json(operation)}\n" for operation in corpus.operations))
         for number in range(ROUNDS):
@@ -97,8 +90,9 @@ def run() -> Iterator[Measurement]:
                 rates[ways[0]].append(encoder_rate(application, corpus))
                 rates[ways[1]].append(feed_rate(application, corpus))
             for way, options in zip(ways[2:], CLIENTS, strict=True):
-                with serving(package, data / way.replace(" ", "")) as url:
-                    rates[way].append(client_rate(url, options.split(), feed, len(corpus.texts)))
+                with serving(package, data / way.replace(" ", ""), folder / "log") as server:
+                    count = len(corpus.texts)
+                    rates[way].append(client_rate(server.url, options.split(), feed, count))
     yield Measurement("documents", len(corpus.texts), "documents")
     for way, found in rates.items():
         yield Measurement(way, median(found), "documents/s")
@@ -118,24 +112,9 @@ def read_corpus() -> Corpus:
             if len(operations) == DOCUMENTS:
                 break
     else:
-        chance = random.Random(1)
-        for number in range(DOCUMENTS):
-            text = " ".join(chance.choices(WORDS, k=chance.randint(20, 200)))
-            fields = {"title": f"passage {number}", "text": text}
-            operations.append(
-                Operation("put", DocumentId("bench", "passage", "", str(number)), fields)
-            )
+        operations += common_words(DOCUMENTS)
     texts = [f"{o.fields.get('title', '')} {o.fields.get('text', '')}" for o in operations]
     return Corpus(operations, texts)
-
-
-def write_package(folder: Path) -> Path:
-    (folder / "schemas").mkdir(parents=True)
-    (folder / "ext").mkdir()
-    (folder / "services.xml").write_text(SERVICES)
-    (folder / "schemas" / "passage.sd").write_text(SCHEMA)
-    (folder / "ext" / "siftline.toml").write_text(f'[models]\n"models" = "{MODEL}"\n')
-    return folder
 
 
 def as_json(operation: Operation) -> str:
@@ -172,29 +151,3 @@ def client_rate(url: str, options: Sequence[str], feed: Path, count: int) -> flo
     if found != count:
         raise SystemExit(f"vespa feed: {found} of {count}\n{done.stdout}\n{done.stderr}")
     return count / seconds
-
-
-@contextmanager
-def serving(package: Path, data: Path) -> Iterator[str]:
-    """A server of its own process with models loaded, on a free port."""
-    command = [sys.executable, "-m", "siftline", "serve", str(package), "--data", str(data)]
-    process = subprocess.Popen(
-        [*command, "--port", "0", "--config-port", "0"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        for line in process.stdout or ():
-            if found := PORT.search(line):
-                yield found[0]
-                break
-        else:
-            raise SystemExit("siftline serve did not start")
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-    finally:
-        process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
