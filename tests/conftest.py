@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from siftline.__main__ import main
 from siftline.model.fetch import fetch
 
 # What is measured in `bench` is tested too, however pytest was started.
@@ -23,3 +24,20 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 def model_folder() -> Callable[[str], Path]:
     """`model_folder("splade-tiny")`: a catalogue model's folder, fetched once into the cache."""
     return fetch
+
+
+@pytest.fixture
+def siftline_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run `siftline` with arguments: exit status, standard output, standard error."""
+
+    def command(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["siftline", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+            raise SystemExit(0)
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return command

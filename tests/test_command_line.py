@@ -2,29 +2,22 @@
 
 import json
 import re
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from siftline.__main__ import app, main, models_app
+from siftline.__main__ import app, models_app
+
+Run = Callable[..., tuple[int, str, str]]
 
 FRUIT = Path(__file__).parent / "golden" / "fruit"
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):  # type: ignore[no-untyped-def]
+def run(siftline_command: Run) -> Run:
     """Run `siftline` with arguments: exit status, standard output, standard error."""
-
-    def command(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["siftline", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-            raise SystemExit(0)
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return command
+    return siftline_command
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,20 @@ RECIPE: dict[str, Any] = {
 }
 
 
-def material(root: Path, *, dropout: float = 0.0, headless: bool = False) -> Path:
-    """Write `backbone`, `idf.json`, `corpus.txt` and `pairs.jsonl` (forty rows) into a folder."""
+def write_backbone(
+    folder: Path,
+    words: Sequence[str] = WORDS,
+    *,
+    layers: int = 2,
+    dropout: float = 0.0,
+    headless: bool = False,
+) -> Path:
+    """A folder with a small random encoder and its tokenizer."""
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=len(WORDS),
+        vocab_size=len(words),
         hidden_size=32,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=64,
@@ -50,9 +58,15 @@ def material(root: Path, *, dropout: float = 0.0, headless: bool = False) -> Pat
         attention_probs_dropout_prob=dropout,
     )
     model = BertModel(config) if headless else BertForMaskedLM(config)
-    model.save_pretrained(root / "backbone")
-    vocabulary = {word: number for number, word in enumerate(WORDS)}
-    BertTokenizerFast(vocab=vocabulary).save_pretrained(root / "backbone")
+    model.save_pretrained(folder)
+    vocabulary = {word: number for number, word in enumerate(words)}
+    BertTokenizerFast(vocab=vocabulary).save_pretrained(folder)
+    return folder
+
+
+def material(root: Path, **backbone: Any) -> Path:
+    """Write `backbone`, `idf.json`, `corpus.txt` and `pairs.jsonl` (forty rows) into a folder."""
+    write_backbone(root / "backbone", **backbone)
     randomness = np.random.default_rng(1)
     texts = [" ".join(randomness.choice(WORDS[5:], 8)) for _ in range(60)]
     (root / "corpus.txt").write_text("\n\n".join(texts))

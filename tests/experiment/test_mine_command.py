@@ -1,14 +1,13 @@
 """`siftline mine`: from judgments and from a folder of texts."""
 
 import json
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from small_beir import write_beir
 
-from siftline.__main__ import main
 from siftline.experiment.mining import terminal as mining_terminal
 from small_package import write_package
 
@@ -33,18 +32,9 @@ CORPUS: dict[str, str | tuple[str, str]] = {
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(siftline_command: Run) -> Run:
     """Run `siftline mine` with arguments: exit status, standard output, standard error."""
-
-    def command(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["siftline", "mine", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-            raise SystemExit(0)
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return command
+    return partial(siftline_command, "mine")
 
 
 @pytest.fixture

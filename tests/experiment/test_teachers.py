@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from siftline.__main__ import main
 from siftline.errors import ModelError, UsageError
 from siftline.experiment.training.stages import read_stages, score_rows, train_stage
 from siftline.train.data import read_training_set
@@ -60,14 +59,11 @@ def test_the_next_training_needs_no_teacher(place: Path, monkeypatch: pytest.Mon
 
 
 def test_scored_rows_train_without_teachers(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    place: Path, siftline_command: Callable[..., tuple[int, str, str]]
 ) -> None:
     out = place / "scored.jsonl.gz"
-    arguments = ["siftline", "score", str(distilled(place, "online")), "--out", str(out)]
-    monkeypatch.setattr(sys, "argv", arguments)
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert not ended.value.code and capsys.readouterr().out == f"{out}: 40 rows\n"
+    status, said, _ = siftline_command("score", distilled(place, "online"), "--out", out)
+    assert (status, said) == (0, f"{out}: 40 rows\n")
     rows = read_training_set(out, "kd").rows
     source = [json.loads(line) for line in (place / "pairs.jsonl").read_text().splitlines()]
     for row, given in zip(rows, source, strict=True):

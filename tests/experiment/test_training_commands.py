@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from siftline.__main__ import main
 from siftline.train.stop import StopBetweenSteps
 from training_material import material, write_recipe
 
@@ -19,17 +17,9 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(siftline_command: Run) -> Run:
     """Run `siftline` with arguments: exit status, standard output, standard error."""
-
-    def command(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["siftline", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return command
+    return siftline_command
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +89,7 @@ def test_a_stopped_training_says_how_to_go_on(
     assert "stopped at step 1 of 8, saved as" in err
     assert f"go on with: siftline train {path}" in err
     monkeypatch.undo()
-    monkeypatch.setattr(sys, "argv", ["siftline", "train", str(path)])
-    with pytest.raises(SystemExit):
-        main()
+    assert run("train", path)[0] == 0
     assert (place / "stopped" / "final_model" / "model.safetensors").is_file()
 
 

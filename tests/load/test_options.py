@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripted_server import Server
-from siftline.__main__ import main
 from siftline.errors import UsageError
 from siftline.load.options import LoadOptions, formatted, parse_hosts
 from siftline.load.plot import Point, plot_latency
@@ -21,18 +20,9 @@ Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+def run(siftline_command: Command) -> Command:
     """`siftline fbench` with arguments: exit status, standard output, standard error."""
-
-    def command(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["siftline", "fbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-            raise SystemExit(0)
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return command
+    return partial(siftline_command, "fbench")
 
 
 @pytest.mark.parametrize(

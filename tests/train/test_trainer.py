@@ -11,16 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast, TrainerCallback
+from transformers import TrainerCallback
 
-from siftline.encode.tokenizer import Tokenizer
 from siftline.errors import ModelError, UsageError
-from siftline.train.idf import build_idf
 from siftline.train.recipe import Recipe, TeacherSpec, make_recipe
 from siftline.train.run import CONFIG, FINAL, PLOT, train
 from siftline.train.student import Student
-
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{n}" for n in range(60))]
+from training_material import WORDS, material
 
 
 class Overlap:
@@ -41,29 +38,7 @@ class Overlap:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A backbone, its IDF table and forty questions about documents of words."""
-    root = tmp_path_factory.mktemp("training")
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(WORDS),
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-        initializer_range=0.3,
-    )
-    BertForMaskedLM(config).save_pretrained(root / "backbone")
-    vocabulary = {word: number for number, word in enumerate(WORDS)}
-    BertTokenizerFast(vocab=vocabulary).save_pretrained(root / "backbone")
-    randomness = np.random.default_rng(1)
-    texts = [" ".join(randomness.choice(WORDS[5:], 8)) for _ in range(60)]
-    build_idf(texts, Tokenizer.open(root / "backbone")).save(root / "idf.json")
-    with (root / "pairs.jsonl").open("w") as file:
-        for i in range(40):
-            negatives = [texts[int(n)] for n in randomness.choice(60, 4) if int(n) != i]
-            row = {"query": " ".join(texts[i].split()[:3]), "pos": texts[i], "negs": negatives}
-            file.write(json.dumps(row) + "\n")
-    return root
+    return material(tmp_path_factory.mktemp("training"), layers=1)
 
 
 def recipe(place: Path, out: str, **values: Any) -> Recipe:

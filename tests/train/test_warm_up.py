@@ -10,11 +10,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import AutoTokenizer, BertConfig, BertModel, BertTokenizerFast
+from transformers import AutoTokenizer
 
 from siftline.errors import UsageError
 from siftline.train.sparse_encoder import SparseEncoder
 from siftline.train.warm_up import WarmUp, head_parameters, masked, warm_up_head
+from training_material import write_backbone
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{n}" for n in range(20))]
 MASK = 4
@@ -26,20 +27,7 @@ TEXTS = [f"w{word} " * 10 for word in range(20)]
 @pytest.fixture(scope="module")
 def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small encoder without a masked-language-model head."""
-    folder = tmp_path_factory.mktemp("backbone")
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(WORDS),
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=32,
-        initializer_range=0.2,
-    )
-    BertModel(config).save_pretrained(folder)
-    BertTokenizerFast(vocab={w: i for i, w in enumerate(WORDS)}).save_pretrained(folder)
-    return folder
+    return write_backbone(tmp_path_factory.mktemp("backbone"), WORDS, layers=1, headless=True)
 
 
 @pytest.mark.parametrize("whole", [False, True])
