@@ -187,6 +187,8 @@ def _arguments(recipe: Recipe) -> Any:
         **evaluation_settings(recipe),
         **recipe.arguments,
     }
+    # without it, bf16 asks for a GPU even where there is only the processor
+    settings.setdefault("use_cpu", not torch.accelerator.is_available())
     names = {f.name for f in fields(TrainingArguments)}
     if "activation_checkpointing" in names and "gradient_checkpointing" in settings:
         settings["activation_checkpointing"] = settings.pop("gradient_checkpointing")
