@@ -36,21 +36,6 @@ CLIENTS = (1, 2, 8, 32)
 
 DOCUMENTS = 2_000
 QUERY = "/search/?query=when+there+can&hits=10&timeout=10s"
-SERVICES = """<services version="1.0">
-  <container id="default" version="1.0"><search/><document-api/></container>
-  <content id="content" version="1.0">
-    <documents><document type="passage" mode="index"/></documents>
-  </content>
-</services>
-"""
-SCHEMA = """schema passage {
-  document passage {
-    field title type string { indexing: index | summary }
-    field text type string { indexing: index | summary }
-  }
-  fieldset default { fields: title, text }
-}
-"""
 
 
 def run() -> Iterator[Measurement]:
@@ -106,7 +91,7 @@ def siftline_server() -> Iterator[int]:
     """The port of a running `siftline serve` with documents of common words."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        package = write_package(folder / "app", SERVICES, SCHEMA)
+        package = write_package(folder / "app")
         with Application.open(package, folder / "data") as application:
             application.feed(common_words(DOCUMENTS))
         with serving(package, folder / "data", folder / "log") as server:

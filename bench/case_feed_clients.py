@@ -40,28 +40,16 @@ ROUNDS = int(os.environ.get("BENCH_FEED_ROUNDS", "3"))
 CLIENTS = ("", "--inflight 256")
 
 TARGET = TensorType.parse("tensor<float>(x[384])")
-SERVICES = """<services version="1.0">
-  <container id="default" version="1.0"><search/><document-api/>
+EMBEDDER = """
     <component id="dense" type="hugging-face-embedder">
       <transformer-model path="models/model.onnx"/>
       <tokenizer-model path="models/tokenizer.json"/>
     </component>
-  </container>
-  <content id="content" version="1.0">
-    <documents><document type="passage" mode="index"/></documents>
-  </content>
-</services>
-"""
-SCHEMA = """schema passage {
-  document passage {
-    field title type string { indexing: index | summary }
-    field text type string { indexing: index | summary }
-  }
+  """
+EMBEDDING = """
   field embedding type tensor<float>(x[384]) {
     indexing: (input title || "") . " " . (input text || "") | embed dense | attribute
-  }
-}
-"""
+  }"""
 #: documents in front of the measurement, so that every way starts warm
 WARM = 64
 
@@ -81,7 +69,9 @@ def run() -> Iterator[Measurement]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         models = f'[models]\n"models" = "{MODEL}"\n'
-        package = write_package(folder / "app", SERVICES, SCHEMA, models)
+        package = write_package(
+            folder / "app", components=EMBEDDER, fields=EMBEDDING, settings=models
+        )
         feed = folder / "feed.jsonl"
         feed.write_text("".join(f"{as_json(operation)}\n" for operation in corpus.operations))
         for number in range(ROUNDS):

@@ -100,7 +100,6 @@ def _grammar() -> Lark:
         lexer="contextual",
         start=["start", "map", "list"],
         propagate_positions=True,
-        maybe_placeholders=True,
     )
 
 

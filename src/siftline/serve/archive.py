@@ -291,8 +291,7 @@ def _reading(kind: str, member: str | None = None) -> Iterator[None]:
         gzip.BadGzipFile,
         zlib.error,
         EOFError,
-        NotImplementedError,
-        RuntimeError,
+        RuntimeError,  # also zipfile's for a method that it does not know
         UnicodeError,
         struct.error,
         ValueError,
