@@ -4,8 +4,9 @@ what: documents of title and text, embedded by a dense model, into an empty inde
 ways: the encoder on the same texts in one call; `Application.feed` in one process; `vespa feed`
   over h2c into a server of its own process, from the start of the command to its end: with so many
   in flight as it chooses (about 16, which makes small batches), and with 256
-notes: the ways take turns, so that what the machine does beside meets all; medians of the rounds.
-  Loading models is not counted. Aim: `vespa feed` at 90% of the encoder or more
+notes: the encoder runs before and after each way, and a way is compared with the mean of the two,
+  so that a machine that changes its speed changes both; medians of the rounds. Loading models is
+  not counted. Aim: `vespa feed` at 90% of the encoder or more
 
 BENCH_FEED_COLLECTION: a feed file or BEIR folder (default: made of common words).
 BENCH_FEED_DOCUMENTS: so many of it (default 600; 0: all). BENCH_FEED_MODEL: of the catalogue.
@@ -19,8 +20,9 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -36,6 +38,7 @@ COLLECTION = os.environ.get("BENCH_FEED_COLLECTION")
 DOCUMENTS = int(os.environ.get("BENCH_FEED_DOCUMENTS", "600"))
 MODEL = os.environ.get("BENCH_FEED_MODEL", "all-MiniLM-L6-v2")
 ROUNDS = int(os.environ.get("BENCH_FEED_ROUNDS", "3"))
+ENCODER, OWN = "encoder alone", "Application.feed"
 #: the ways of `vespa feed`: its options
 CLIENTS = ("", "--inflight 256")
 
@@ -64,8 +67,16 @@ class Corpus:
 
 def run() -> Iterator[Measurement]:
     corpus = read_corpus()
-    ways = ["encoder alone", "Application.feed", *(f"vespa feed {o}".strip() for o in CLIENTS)]
-    rates: dict[str, list[float]] = {way: [] for way in ways}
+    clients = {f"vespa feed {options}".strip(): options.split() for options in CLIENTS}
+    rates: dict[str, list[float]] = {ENCODER: [], OWN: [], **{way: [] for way in clients}}
+    shares: dict[str, list[float]] = {way: [] for way in rates if way != ENCODER}
+
+    def compare(application: Application, way: str, rate: Callable[[], float]) -> None:
+        before = rates[ENCODER][-1]
+        rates[way].append(rate())
+        rates[ENCODER].append(encoder_rate(application, corpus))
+        shares[way].append(2 * rates[way][-1] / (before + rates[ENCODER][-1]))
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         models = f'[models]\n"models" = "{MODEL}"\n'
@@ -77,18 +88,17 @@ def run() -> Iterator[Measurement]:
         for number in range(ROUNDS):
             data = folder / str(number)
             with Application.open(package, data / "own") as application:
-                rates[ways[0]].append(encoder_rate(application, corpus))
-                rates[ways[1]].append(feed_rate(application, corpus))
-            for way, options in zip(ways[2:], CLIENTS, strict=True):
-                with serving(package, data / way.replace(" ", ""), folder / "log") as server:
-                    count = len(corpus.texts)
-                    rates[way].append(client_rate(server.url, options.split(), feed, count))
+                rates[ENCODER].append(encoder_rate(application, corpus))
+                compare(application, OWN, partial(feed_rate, application, corpus))
+                for way, options in clients.items():
+                    with serving(package, data / way.replace(" ", ""), folder / "log") as server:
+                        rate = partial(client_rate, server.url, options, feed, corpus)
+                        compare(application, way, rate)
     yield Measurement("documents", len(corpus.texts), "documents")
     for way, found in rates.items():
         yield Measurement(way, median(found), "documents/s")
-    for way in ways[1:]:
-        share = median(own / raw for own, raw in zip(rates[way], rates[ways[0]], strict=True))
-        yield Measurement(f"{way} of the encoder alone", 100 * share, "%")
+    for way, found in shares.items():
+        yield Measurement(f"{way} of the encoder alone", 100 * median(found), "%")
 
 
 def read_corpus() -> Corpus:
@@ -130,9 +140,10 @@ def feed_rate(application: Application, corpus: Corpus) -> float:
     return report.put / seconds
 
 
-def client_rate(url: str, options: Sequence[str], feed: Path, count: int) -> float:
+def client_rate(url: str, options: Sequence[str], feed: Path, corpus: Corpus) -> float:
     import vespacli
 
+    count = len(corpus.texts)
     command = [vespacli.get_binary_path(), "-t", url, "feed", *options, str(feed)]
     started = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
