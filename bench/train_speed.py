@@ -86,6 +86,7 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=5, help="counted steps of a round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--sample", type=int, help="vocabulary_sample of our recipe")
     parser.add_argument("--json", type=Path, help="write the figures and the machine to this file")
     return parser.parse_args(arguments)
 
@@ -158,6 +159,7 @@ def ours(
         "lambda_schedule": "constant",
         "max_seq_length": options.length,
         "query_max_length": options.length,
+        "vocabulary_sample": options.sample,
         **kind,
         **shared_arguments(options),
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import get_ident
+from threading import Event, get_ident
 from typing import Any
 
 import numpy as np
@@ -89,3 +89,26 @@ def test_those_who_run_batches_at_the_same_time_share_the_threads() -> None:
 
 def test_at_least_one_thread_is_available() -> None:
     assert available_threads() >= 1
+
+
+def test_a_lone_batch_takes_one_thread_beside_other_batches() -> None:
+    session = Doubling(2)
+    started, go_on = Event(), Event()
+    plain = session.run_alone
+
+    def slow(feeds: Feeds, outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        started.set()
+        assert go_on.wait(10)
+        return plain(feeds, outputs)
+
+    session.run_alone = slow  # type: ignore[method-assign]
+    with ThreadPoolExecutor(2) as callers:
+        several = callers.submit(list, run_batches(session, batches(3)))
+        assert started.wait(10)
+        lone = callers.submit(list, run_batches(session, batches(1)))
+        go_on.set()
+        several.result(10)
+        assert [int(result["y"][0]) for result in lone.result(10)] == [0]
+    assert session.shared == 0
+    list(run_batches(session, batches(1)))
+    assert session.shared == 1

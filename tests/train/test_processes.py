@@ -45,6 +45,7 @@ def test_two_processes_are_one_with_the_double_batch(tmp_path: Path) -> None:
             model_name_or_path="previous",
             idf_path=None,
             use_in_batch_negatives=True,
+            vocabulary_sample=20,
             loss_types=["infonce", "kldiv"],
             teachers=teachers,
             teacher_cache="cache",

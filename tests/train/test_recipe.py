@@ -81,6 +81,9 @@ def test_what_is_measured_by_either_name() -> None:
     [
         ({"eval_data": "a", "beir_datasets": "b"}, "say the same thing"),
         ({"beir_dir": "beir"}, "beir_dir needs beir_datasets"),
+        ({"vocabulary_sample": 0}, "vocabulary_sample is at least 1, not 0"),
+        ({"vocabulary_sample": 9, "inf_free": False}, "needs inference-free queries"),
+        ({"vocabulary_sample": 9, "prune_ratio": 0.1}, "and prune_ratio: 0"),
         ({"eval_queries": 0}, "eval_queries is at least 1, not 0"),
         ({"early_stopping_patience": 0}, "early_stopping_patience is at least 1"),
         ({"lambda_flop": 1}, r"one\.yaml \(lambda_flop\): .*did you mean 'lambda_flops'"),

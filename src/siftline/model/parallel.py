@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from itertools import chain, islice
 from typing import Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
@@ -20,6 +21,8 @@ import numpy as np
 from siftline.model.session import Session
 
 Feeds = Mapping[str, np.ndarray]
+Outputs = dict[str, np.ndarray]
+Run = Callable[[Feeds, Sequence[str] | None], Outputs]
 
 
 @runtime_checkable
@@ -30,39 +33,32 @@ class Parallel(Protocol):
     def workers(self) -> int:
         """How many batches it is worth to run at a time."""
 
-    def run_alone(
-        self, feeds: Feeds, outputs: Sequence[str] | None = None
-    ) -> dict[str, np.ndarray]:
+    def run_alone(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> Outputs:
         """As Session.run, on the calling thread only."""
-
-
-_pools: WeakKeyDictionary[Parallel, ThreadPoolExecutor] = WeakKeyDictionary()
-_pools_lock = threading.Lock()
 
 
 def run_batches(
     session: Session, batches: Iterable[Feeds], outputs: Sequence[str] | None = None
-) -> Generator[dict[str, np.ndarray], None, None]:
+) -> Generator[Outputs, None, None]:
     """The outputs of every batch, in order; a few batches are read ahead.
 
-    Closed early, it waits for the batches that are running and leaves out the others.
+    A batch without another one takes all threads, unless others run batches of the session at the
+    same time. Closed early, it waits for the batches that are running and leaves out the others.
     """
-    waiting = iter(batches)
-    head = list(islice(waiting, 2))
-    if len(head) < 2 or not isinstance(session, Parallel) or session.workers < 2:
-        for feeds in chain(head, waiting):
+    if not isinstance(session, Parallel) or session.workers < 2:
+        for feeds in batches:
             yield session.run(feeds, outputs)
         return
-    yield from _concurrently(session, chain(head, waiting), outputs)
-
-
-def _concurrently(
-    session: Parallel, batches: Iterator[Feeds], outputs: Sequence[str] | None
-) -> Iterator[dict[str, np.ndarray]]:
     pool = _pool(session)
-    running: deque[Future[dict[str, np.ndarray]]] = deque()
+    waiting = iter(batches)
+    head = list(islice(waiting, 2))
+    if len(head) == 1 and pool.idle:
+        with pool.used():
+            yield session.run(head[0], outputs)
+        return
+    running: deque[Future[Outputs]] = deque()
     try:
-        for feeds in batches:
+        for feeds in chain(head, waiting):
             running.append(pool.submit(session.run_alone, feeds, outputs))
             if len(running) > 2 * session.workers:
                 yield running.popleft().result()
@@ -72,13 +68,50 @@ def _concurrently(
         wait([future for future in running if not future.cancel()])
 
 
-def _pool(session: Parallel) -> ThreadPoolExecutor:
-    """The session's threads, the same for all who run batches: more would share its processors."""
+class _Pool:
+    """The threads of a session, the same for all who run batches: more would share processors."""
+
+    def __init__(self, workers: int) -> None:
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="siftline-model")
+        self._users = 0
+        self._lock = threading.Lock()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody runs a batch."""
+        return not self._users
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Not idle inside the block."""
+        with self._lock:
+            self._users += 1
+        try:
+            yield
+        finally:
+            self._left()
+
+    def submit(self, run: Run, feeds: Feeds, outputs: Sequence[str] | None) -> Future[Outputs]:
+        """Run a batch on one of the threads."""
+        with self._lock:
+            self._users += 1
+        future = self._threads.submit(run, feeds, outputs)
+        future.add_done_callback(lambda _: self._left())
+        return future
+
+    def _left(self) -> None:
+        with self._lock:
+            self._users -= 1
+
+
+_pools: WeakKeyDictionary[Parallel, _Pool] = WeakKeyDictionary()
+_pools_lock = threading.Lock()
+
+
+def _pool(session: Parallel) -> _Pool:
     with _pools_lock:
         if session not in _pools:
-            _pools[session] = ThreadPoolExecutor(
-                session.workers, thread_name_prefix="siftline-model"
-            )
+            _pools[session] = _Pool(session.workers)
         return _pools[session]
 
 

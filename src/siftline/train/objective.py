@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from siftline.errors import UsageError
+from siftline.train.columns import Columns
 from siftline.train.losses import (
     Negatives,
     batch_scores,
@@ -43,20 +44,32 @@ class Objective:
         self._idf = idf if recipe.idf_form == "flops" else None
 
     def __call__(
-        self, queries: Tensor, documents: Tensor, teacher: Tensor | None, step: int
+        self,
+        queries: Tensor,
+        documents: Tensor,
+        teacher: Tensor | None,
+        step: int,
+        columns: Columns | None = None,
     ) -> StepLoss:
         """The loss of queries `(B, V)`, documents `(B, G, V)` and teacher scores at a step.
 
         teacher: `(B, G)`, or `(B, B·G)` with use_in_batch_negatives; None without distillation.
-        The three come from every process.
+        The three come from every process. columns: the tokens that V stands for, None for all.
         """
         recipe = self._recipe
         queries, documents = gathered(queries), gathered(documents)
         teacher = None if teacher is None else gathered(teacher)
         ranking = self._ranking(queries, documents, teacher)
         idf = None if self._idf is None else self._idf.to(documents.device)
+        counts = None if columns is None else columns.counts
+        if columns is not None and idf is not None:
+            idf = idf[columns.tokens]
         penalty = flops(
-            documents, by_slot=recipe.flops_by_slot, threshold=recipe.flops_threshold, idf=idf
+            documents,
+            by_slot=recipe.flops_by_slot,
+            threshold=recipe.flops_threshold,
+            idf=idf,
+            counts=counts,
         )
         schedule = recipe.lambda_schedule
         weight = weight_at(step, recipe.flops_d_lambda, recipe.flops_d_T, schedule)
@@ -68,7 +81,7 @@ class Objective:
             "ranking_loss": float(ranking.detach()),
             "d_flops": float(penalty.detach()),
             "flops_loss": weight * float(penalty.detach()),
-            "d_active": float(active_tokens(documents).float().mean()),
+            "d_active": float(active_tokens(documents, counts).float().mean()),
         }
         return StepLoss(loss * processes(), shown)
 

@@ -23,27 +23,31 @@ def flops(
     by_slot: bool = True,
     threshold: int | None = None,
     idf: Tensor | None = None,
+    counts: Tensor | None = None,
 ) -> Tensor:
-    """Σ_t (mean |w_t|)².
+    """Σ_t c_t·(mean |w_t|)².
 
     by_slot: the mean is over queries and the slots are summed, as in the OpenSearch tuning sample;
     otherwise one mean over all documents, as in sentence-transformers, about G times smaller.
     threshold: documents with no more non-zero tokens count as empty, and the mean still divides by
     all of them (l0 mask). idf: `(V,)`, weights are divided by it (the IDF-aware penalty as
-    arXiv 2411.04403 v1 has it), so that rare tokens cost less.
+    arXiv 2411.04403 v1 has it), so that rare tokens cost less. counts: c `(V,)`, how many tokens
+    of the vocabulary each one stands for where they are a sample (`train/columns.py`); 1 without.
     """
     weights = documents.abs()
     if weights.dim() == 2:
         weights = weights.unsqueeze(1)
     if threshold is not None:
         weights = (
-            weights * (active_tokens(documents).reshape(weights.shape[:2]) > threshold)[..., None]
+            weights
+            * (active_tokens(documents, counts).reshape(weights.shape[:2]) > threshold)[..., None]
         )
     if idf is not None:
         weights = weights / idf
     if not by_slot:
         weights = weights.flatten(0, 1).unsqueeze(1)
-    return (weights.mean(dim=0) ** 2).sum()
+    squares = weights.mean(dim=0) ** 2
+    return squares.sum() if counts is None else (squares * counts).sum()
 
 
 def l1(documents: Tensor) -> Tensor:
@@ -51,9 +55,10 @@ def l1(documents: Tensor) -> Tensor:
     return documents.abs().sum(dim=-1).mean()
 
 
-def active_tokens(documents: Tensor) -> Tensor:
-    """Tokens with a weight, for each document: the shape without V, int64."""
-    return (documents > 0).sum(dim=-1)
+def active_tokens(documents: Tensor, counts: Tensor | None = None) -> Tensor:
+    """Tokens with a weight, for each document: the shape without V; counts as for `flops`."""
+    active = documents > 0
+    return active.sum(dim=-1) if counts is None else (active * counts).sum(dim=-1)
 
 
 def weight_at(step: int, weight: float, steps: int, schedule: Schedule = "quadratic") -> float:

@@ -55,11 +55,13 @@ class Recipe:
 
     sample_num_one_query: negatives beside the positive (`posnegs`), or documents of a list (`kd`).
     use_in_batch_negatives: scores against every document of the batch. flops_d_T: steps until the
-    penalty has its full weight. score_scale: S of the teachers' ensemble. eval_data: BEIR folders,
-    FOLDER or FOLDER:SPLIT, measured whenever the student is saved; eval_documents: of each, those
-    judged for the queries included. early_stopping_patience: evaluations without progress.
-    mlm_steps: masked-language-model steps on mlm_corpus that warm up a head; mlm_backbone: and the
-    backbone with it.
+    penalty has its full weight. vocabulary_sample: tokens, beside those of the batch's queries,
+    whose weights a step computes (`train/columns.py`); None for the whole vocabulary.
+    score_scale: S of the teachers' ensemble. eval_data: BEIR folders, FOLDER or FOLDER:SPLIT,
+    measured whenever the student is saved; eval_documents: of each, those judged for the queries
+    included. early_stopping_patience: evaluations without progress. mlm_steps:
+    masked-language-model steps on mlm_corpus that warm up a head; mlm_backbone: and the backbone
+    with it.
     arguments: for `transformers.TrainingArguments`.
     """
 
@@ -93,6 +95,7 @@ class Recipe:
     flops_threshold: int | None = None
     flops_by_slot: bool = True
     lambda_schedule: Schedule = "quadratic"
+    vocabulary_sample: int | None = None
     teachers: tuple[TeacherSpec, ...] = ()
     score_scale: float = 30.0
     teacher_cache: str | None = None
@@ -197,7 +200,7 @@ def _check(recipe: Recipe, place: Place) -> None:
     for key in ("flops_d_lambda", "flops_q_lambda", "ranking_loss_weight", "score_scale"):
         if getattr(recipe, key) < 0:
             raise UsageError(f"{key} is at least 0, not {getattr(recipe, key)}", place)
-    for key in ("eval_queries", "eval_documents", "early_stopping_patience"):
+    for key in ("eval_queries", "eval_documents", "early_stopping_patience", "vocabulary_sample"):
         value = getattr(recipe, key)
         if value is not None and value < 1:
             raise UsageError(f"{key} is at least 1, not {value}", place)
@@ -214,6 +217,12 @@ def _check(recipe: Recipe, place: Place) -> None:
         if loss not in get_args(LossType):
             known = ", ".join(get_args(LossType))
             raise UsageError(f"unknown loss '{loss}' (known: {known})", place)
+    if recipe.vocabulary_sample is not None and (not recipe.inf_free or recipe.prune_ratio):
+        raise UsageError(
+            "vocabulary_sample needs inference-free queries (inf_free: true) and prune_ratio: 0: "
+            "queries of the model, and the largest weight of a document, take every token",
+            place,
+        )
     _check_idf(recipe, place)
     _check_warm_up(recipe, place)
 

@@ -97,13 +97,22 @@ class SparseEncoder(nn.Module):
         """V, the number of tokens."""
         return int(self.special.shape[0])
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, **_: Any) -> Tensor:
-        """Weights `(N, V)` of texts `(N, L)`; attention_mask is 0 at padding."""
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, tokens: Tensor | None = None, **_: Any
+    ) -> Tensor:
+        """Weights `(N, V)` of texts `(N, L)`; attention_mask is 0 at padding.
+
+        tokens `(C,)`: only of these, `(N, C)`.
+        """
         hidden = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+        weight, special = self.output.weight, self.special
         bias = getattr(self.output, "bias", None)
-        logits = max_logits(hidden, attention_mask, self.output.weight, bias)
+        if tokens is not None:
+            weight, special = weight[tokens], special[tokens]
+            bias = None if bias is None else bias[tokens]
+        logits = max_logits(hidden, attention_mask, weight, bias)
         weights = activate(logits.float(), self.activation)
-        weights = weights.masked_fill(self.special, 0.0)
+        weights = weights.masked_fill(special, 0.0)
         if self.prune_ratio:
             least = self.prune_ratio * weights.amax(dim=-1, keepdim=True)
             weights = weights.where(weights > least, 0.0)
@@ -193,8 +202,11 @@ class IdfQueries(nn.Module):
         special[list(special_ids)] = True
         self.register_buffer("special", special, persistent=False)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, **_: Any) -> Tensor:
-        """Query vectors `(N, V)` of token ids `(N, L)`."""
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, tokens: Tensor | None = None, **_: Any
+    ) -> Tensor:
+        """Query vectors `(N, V)` of token ids `(N, L)`; of `tokens` `(C,)` alone, `(N, C)`."""
         present = self.weights.new_zeros(len(input_ids), len(self.weights))
         present = present.scatter_reduce(1, input_ids, attention_mask.to(present.dtype), "amax")
-        return present.masked_fill(self.special, 0.0) * torch.relu(self.weights)
+        queries = present.masked_fill(self.special, 0.0) * torch.relu(self.weights)
+        return queries if tokens is None else queries[:, tokens]

@@ -32,12 +32,19 @@ class Student(nn.Module):
         self.tokenizer = tokenizer
 
     def forward(
-        self, query: Mapping[str, Tensor], document: Mapping[str, Tensor], size: int
+        self,
+        query: Mapping[str, Tensor],
+        document: Mapping[str, Tensor],
+        size: int,
+        tokens: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Queries `(B, V)` and documents `(B, G, V)`; G = size of them lie together for a query."""
-        documents = self.documents(**document).unflatten(0, (-1, size))
+        """Queries `(B, V)` and documents `(B, G, V)`; G = size of them lie together for a query.
+
+        tokens `(C,)`: only the weights of these, `(B, C)` and `(B, G, C)`.
+        """
+        documents = self.documents(**document, tokens=tokens).unflatten(0, (-1, size))
         queries = self.documents if self.queries is None else self.queries
-        return queries(**query), documents
+        return queries(**query, tokens=tokens), documents
 
     def activation_checkpointing_enable(self, **options: Any) -> None:
         """Compute activations again in the backward pass, for less memory."""

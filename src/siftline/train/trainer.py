@@ -6,6 +6,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch.utils.data import DataLoader, SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from siftline.errors import ModelError
+from siftline.train.columns import Columns, sample_columns
 from siftline.train.data import RankingList, Steps
 from siftline.train.head import keep_uncompiled
 from siftline.train.objective import Objective, process, processes
@@ -36,9 +38,10 @@ class Collate:
     its queries against the documents of all.
     """
 
-    def __init__(self, recipe: Recipe, tokenizer: Any, ensemble: Ensemble | None) -> None:
+    def __init__(self, recipe: Recipe, student: Student, ensemble: Ensemble | None) -> None:
         self._recipe = recipe
-        self._tokenizer = tokenizer
+        self._tokenizer = student.tokenizer
+        self._vocabulary = len(student)
         self._ensemble = ensemble
 
     def __call__(self, batches: Sequence[Sequence[RankingList]]) -> dict[str, Any]:
@@ -49,6 +52,7 @@ class Collate:
         lists = parts[own]
         texts = [text for one in lists for text in one.documents]
         return {
+            "columns": self._columns([one.query for one in whole]),
             "query": self._tokens([one.query for one in lists], self._recipe.query_max_length),
             "document": self._tokens(texts, self._recipe.max_seq_length),
             "size": len(lists[0].documents),
@@ -61,6 +65,18 @@ class Collate:
             texts, padding=True, truncation=True, max_length=length, return_tensors="pt"
         )
         return {name: tokens[name] for name in ("input_ids", "attention_mask")}
+
+    def _columns(self, queries: list[str]) -> tuple[Tensor, Tensor] | None:
+        """What the whole batch needs, a plain tuple, as the trainer moves nothing else to a device.
+
+        Every process computes the same columns.
+        """
+        size = self._recipe.vocabulary_sample
+        if size is None:
+            return None
+        ids = self._tokens(queries, self._recipe.query_max_length)["input_ids"]
+        seed = blake2b("\0".join(queries).encode("utf-8", "surrogatepass"), digest_size=16)
+        return tuple(sample_columns(ids.flatten().tolist(), self._vocabulary, size, seed.digest()))
 
     def _scores(self, parts: Sequence[Sequence[RankingList]], own: int) -> Tensor | None:
         """Scores `(B, G)` or `(B, P·B·G)` of the teachers, or those that the data holds."""
@@ -105,7 +121,7 @@ class SparseTrainer(Trainer):
             args=arguments,
             train_dataset=steps,
             eval_dataset=[0] if measure else None,
-            data_collator=Collate(recipe, student.tokenizer, ensemble),
+            data_collator=Collate(recipe, student, ensemble),
             callbacks=list(callbacks),
         )
         self.remove_callback(PrinterCallback)  # progress is the caller's, through callbacks
@@ -126,11 +142,13 @@ class SparseTrainer(Trainer):
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> Tensor:
         """The objective of one batch; ModelError, with the batch saved, where it is no number."""
-        queries, documents = model(inputs["query"], inputs["document"], inputs["size"])
+        columns = None if inputs["columns"] is None else Columns(*inputs["columns"])
+        tokens = None if columns is None else columns.tokens
+        queries, documents = model(inputs["query"], inputs["document"], inputs["size"], tokens)
         teacher = inputs["teacher"]
         if teacher is not None:
             teacher = teacher.to(documents.device)
-        found = self._objective(queries, documents, teacher, self.state.global_step)
+        found = self._objective(queries, documents, teacher, self.state.global_step, columns)
         if not math.isfinite(float(found.loss.detach())):
             raise ModelError(self._kept(inputs["lists"]))
         for name, value in found.shown.items():
