@@ -16,7 +16,7 @@ from transformers import TrainerCallback
 from siftline.errors import ModelError, UsageError
 from siftline.train.recipe import Recipe, TeacherSpec, make_recipe
 from siftline.train.run import CONFIG, FINAL, PLOT, train
-from siftline.train.student import Student
+from siftline.train.student import Student, open_student
 from training_material import WORDS, material
 
 
@@ -165,6 +165,14 @@ def test_bfloat16_checkpointing_and_a_trained_idf(place: Path) -> None:
     assert before.keys() == after.keys()
     assert max(abs(before[w] - after[w]) for w in WORDS[5:]) > 0.02
     assert all(math.isfinite(value) for value in losses(out.parent))
+
+
+def test_dropout_is_the_recipes(place: Path) -> None:
+    student = open_student(place / "backbone", idf=None, dropout=0.3)
+    rates = {m.p for m in student.modules() if isinstance(m, torch.nn.Dropout)}
+    assert rates == {0.3}
+    first, second = (losses(run(place, f"dropout{p}", dropout=p))[0] for p in (0.0, 0.5))
+    assert first != second
 
 
 def test_both_sides_are_encoded_without_idf(place: Path) -> None:

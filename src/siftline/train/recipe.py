@@ -54,8 +54,8 @@ class Recipe:
     """What one stage trains, on what, with which loss.
 
     sample_num_one_query: negatives beside the positive (`posnegs`), or documents of a list (`kd`).
-    use_in_batch_negatives: scores against every document of the batch. flops_d_T: steps until the
-    penalty has its full weight. vocabulary_sample: tokens, beside those of the batch's queries,
+    use_in_batch_negatives: scores against every document of the batch. dropout: in every layer that
+    has one, None as the backbone says. flops_d_T: steps until the penalty has its full weight. vocabulary_sample: tokens, beside those of the batch's queries,
     whose weights a step computes (`train/columns.py`); None for the whole vocabulary.
     score_scale: S of the teachers' ensemble. eval_data: BEIR folders, FOLDER or FOLDER:SPLIT,
     measured whenever the student is saved; eval_documents: of each, those judged for the queries
@@ -78,6 +78,7 @@ class Recipe:
     idf_form: IdfForm = "score"
     use_l0: bool = False
     prune_ratio: float = 0.0
+    dropout: float | None = None
     max_seq_length: int = 512
     query_max_length: int = 64
     loss_types: tuple[LossType, ...] = ("kldiv",)
@@ -204,6 +205,8 @@ def _check(recipe: Recipe, place: Place) -> None:
         value = getattr(recipe, key)
         if value is not None and value < 1:
             raise UsageError(f"{key} is at least 1, not {value}", place)
+    if recipe.dropout is not None and not 0 <= recipe.dropout < 1:
+        raise UsageError(f"dropout is from 0 to below 1, not {recipe.dropout}", place)
     if recipe.temperature <= 0:
         raise UsageError(f"temperature is above 0, not {recipe.temperature}", place)
     least = 1 if recipe.data_type == "posnegs" else 2

@@ -219,6 +219,7 @@ def _student(recipe: Recipe, find_model: FindModel) -> Student:
         tokenizer=find_model(recipe.tokenizer_name) if recipe.tokenizer_name else None,
         activation="l0" if recipe.use_l0 else "log1p",
         prune_ratio=recipe.prune_ratio,
+        dropout=recipe.dropout,
     )
 
 

@@ -110,15 +110,20 @@ def open_student(
     train_idf: bool = False,
     inference_free: bool = True,
     tokenizer: Path | str | None = None,
+    dropout: float | None = None,
     **options: Any,
 ) -> Student:
     """The student that begins as the backbone in `folder`; options as for SparseEncoder.
 
-    idf: weights of query tokens; None counts every token as 1.
+    idf: weights of query tokens; None counts every token as 1. dropout: of every layer that has
+    one, None as the folder says.
     """
     from transformers import AutoTokenizer
 
     encoder = SparseEncoder.open(folder, **options)
+    for module in encoder.modules():
+        if isinstance(module, nn.Dropout) and dropout is not None:
+            module.p = dropout
     words = AutoTokenizer.from_pretrained(str(tokenizer or folder))
     if len(words) > encoder.vocabulary:
         raise UsageError(
