@@ -55,8 +55,9 @@ class Recipe:
 
     sample_num_one_query: negatives beside the positive (`posnegs`), or documents of a list (`kd`).
     use_in_batch_negatives: scores against every document of the batch. dropout: in every layer that
-    has one, None as the backbone says. flops_d_T: steps until the penalty has its full weight. vocabulary_sample: tokens, beside those of the batch's queries,
-    whose weights a step computes (`train/columns.py`); None for the whole vocabulary.
+    has one, None as the backbone says. flops_d_T: steps until the penalty has its full weight.
+    vocabulary_sample: tokens, beside those of the batch's queries, whose weights a step computes
+    (`train/columns.py`); None for the whole vocabulary.
     score_scale: S of the teachers' ensemble. eval_data: BEIR folders, FOLDER or FOLDER:SPLIT,
     measured whenever the student is saved; eval_documents: of each, those judged for the queries
     included. early_stopping_patience: evaluations without progress. mlm_steps:
