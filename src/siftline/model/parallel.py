@@ -54,7 +54,8 @@ def run_batches(
     head = list(islice(waiting, 2))
     if len(head) == 1 and pool.idle:
         with pool.used():
-            yield session.run(head[0], outputs)
+            alone = session.run(head[0], outputs)
+        yield alone
         return
     running: deque[Future[Outputs]] = deque()
     try:
