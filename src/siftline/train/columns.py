@@ -3,7 +3,8 @@
 With inference-free queries a score takes a document's weights of the query's tokens alone, so the
 tokens of a batch's queries give every score of the batch as it is. The penalty is a sum over the
 vocabulary: the others are sampled, and each sampled one stands for its share of them, which leaves
-the penalty's expectation and its gradient's as they are.
+the penalty's expectation and its gradient's as they are. Only the number of a document's tokens,
+which the l0 mask compares with its threshold, is an estimate.
 """
 
 from __future__ import annotations
