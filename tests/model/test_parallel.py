@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event, get_ident
+from threading import Event, Semaphore, get_ident
 from typing import Any
 
 import numpy as np
@@ -92,20 +92,21 @@ def test_at_least_one_thread_is_available() -> None:
 
 
 def test_a_lone_batch_takes_one_thread_beside_other_batches() -> None:
-    session = Doubling(2)
-    started, go_on = Event(), Event()
+    session = Doubling(3)
+    started, go_on = Semaphore(0), Event()
     plain = session.run_alone
 
     def slow(feeds: Feeds, outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-        started.set()
+        started.release()
         assert go_on.wait(10)
         return plain(feeds, outputs)
 
     session.run_alone = slow  # type: ignore[method-assign]
     with ThreadPoolExecutor(2) as callers:
-        several = callers.submit(list, run_batches(session, batches(3)))
-        assert started.wait(10)
+        several = callers.submit(list, run_batches(session, batches(2)))
+        assert started.acquire(timeout=10) and started.acquire(timeout=10)
         lone = callers.submit(list, run_batches(session, batches(1)))
+        assert started.acquire(timeout=10)  # it runs while the others still do
         go_on.set()
         several.result(10)
         assert [int(result["y"][0]) for result in lone.result(10)] == [0]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import BatchEncoding
 
-from siftline.train.columns import sample_columns
+from siftline.train.columns import Columns, sample_columns
 from siftline.train.objective import Objective
 from siftline.train.penalties import active_tokens, flops
 from siftline.train.recipe import Recipe
@@ -54,6 +54,22 @@ def test_the_mean_penalty_of_all_samples_is_the_penalty() -> None:
     penalties, active = zip(*found, strict=True)
     torch.testing.assert_close(torch.stack(penalties).mean(), flops(documents))
     torch.testing.assert_close(torch.stack(active).mean(), active_tokens(documents).float().mean())
+
+
+def test_idf_in_the_penalty_is_that_of_the_columns() -> None:
+    generator = torch.Generator().manual_seed(1)
+    documents, queries = torch.rand(2, 3, 6, generator=generator), torch.ones(2, 6)
+    idf = torch.tensor([1.0, 2.0, 4.0, 0.5, 3.0, 8.0])
+    objective = Objective(Recipe("any", "any", loss_types=(), idf_form="flops"), idf)
+    whole = objective(queries, documents, None, 0).shown["d_flops"]
+    found = []
+    for chosen in combinations(range(6), 3):
+        tokens = torch.tensor(chosen)
+        columns = Columns(tokens, torch.full((3,), 2.0))
+        sampled = objective(queries[:, tokens], documents[..., tokens], None, 0, columns)
+        found.append(sampled.shown["d_flops"])
+    assert sum(found) / len(found) == pytest.approx(whole)
+    assert max(found) > whole > min(found)
 
 
 @pytest.fixture(scope="module")

@@ -127,6 +127,15 @@ def test_a_killed_run_ends_with_the_same_weights(
         assert torch.equal(again[name], value), name
 
 
+def test_a_killed_run_takes_the_same_samples_of_the_vocabulary(place: Path) -> None:
+    whole = weights(run(place, "sampled", vocabulary_sample=10))
+    with pytest.raises(Killed):
+        run(place, "sampled-killed", [KillAt(7)], vocabulary_sample=10)
+    again = weights(run(place, "sampled-killed", vocabulary_sample=10))
+    for name, value in whole.items():
+        assert torch.equal(again[name], value), name
+
+
 def test_accumulated_batches_take_the_same_steps(place: Path) -> None:
     out = run(place, "accumulated", batch_size=16, gradient_accumulation_steps=2, num_steps=4)
     assert len(losses(out.parent)) == 4

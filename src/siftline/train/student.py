@@ -121,9 +121,10 @@ def open_student(
     from transformers import AutoTokenizer
 
     encoder = SparseEncoder.open(folder, **options)
-    for module in encoder.modules():
-        if isinstance(module, nn.Dropout) and dropout is not None:
-            module.p = dropout
+    if dropout is not None:
+        for module in encoder.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = dropout
     words = AutoTokenizer.from_pretrained(str(tokenizer or folder))
     if len(words) > encoder.vocabulary:
         raise UsageError(

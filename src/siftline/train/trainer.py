@@ -51,9 +51,10 @@ class Collate:
         parts = [whole[rank::count] for rank in range(count)]
         lists = parts[own]
         texts = [text for one in lists for text in one.documents]
+        asked = self._tokens([one.query for one in whole], self._recipe.query_max_length)
         return {
-            "columns": self._columns([one.query for one in whole]),
-            "query": self._tokens([one.query for one in lists], self._recipe.query_max_length),
+            "columns": self._columns(asked["input_ids"]),
+            "query": {name: rows[own::count] for name, rows in asked.items()},
             "document": self._tokens(texts, self._recipe.max_seq_length),
             "size": len(lists[0].documents),
             "teacher": self._scores(parts, own),
@@ -66,17 +67,16 @@ class Collate:
         )
         return {name: tokens[name] for name in ("input_ids", "attention_mask")}
 
-    def _columns(self, queries: list[str]) -> tuple[Tensor, Tensor] | None:
-        """What the whole batch needs, a plain tuple, as the trainer moves nothing else to a device.
+    def _columns(self, ids: Tensor) -> tuple[Tensor, Tensor] | None:
+        """What the queries of the whole batch need, the same in every process.
 
-        Every process computes the same columns.
+        A plain tuple: the trainer makes no other kind again when it moves tensors to a device.
         """
         size = self._recipe.vocabulary_sample
         if size is None:
             return None
-        ids = self._tokens(queries, self._recipe.query_max_length)["input_ids"]
-        seed = blake2b("\0".join(queries).encode("utf-8", "surrogatepass"), digest_size=16)
-        return tuple(sample_columns(ids.flatten().tolist(), self._vocabulary, size, seed.digest()))
+        seed = blake2b(ids.numpy().tobytes(), digest_size=16).digest()
+        return tuple(sample_columns(ids.flatten().tolist(), self._vocabulary, size, seed))
 
     def _scores(self, parts: Sequence[Sequence[RankingList]], own: int) -> Tensor | None:
         """Scores `(B, G)` or `(B, P·B·G)` of the teachers, or those that the data holds."""
