@@ -291,6 +291,17 @@ def test_other_backbones(tmp_path: Path, architecture: str) -> None:
     assert export(folder, tmp_path / "onnx").steps[0].difference < 1e-5
 
 
+def test_a_saved_tokenizer_does_not_cut_texts_to_the_length_of_the_training(tmp_path: Path) -> None:
+    toy_backbone(tmp_path / "backbone")
+    student = open_student(tmp_path / "backbone", idf=None)
+    student.tokenizer(TEXTS, padding=True, truncation=True, max_length=4)
+    student.save(tmp_path / "final")
+    saved = Tokenizer.from_file(str(tmp_path / "final" / "tokenizer.json"))
+    assert saved.truncation is None and saved.padding is None
+    again = student.tokenizer(TEXTS, padding=True, truncation=True, max_length=4)
+    assert {len(row) for row in again["input_ids"]} == {4}
+
+
 def test_a_head_tied_to_the_embeddings(tmp_path: Path) -> None:
     toy_backbone(tmp_path / "masked")
     bare = BertModel.from_pretrained(tmp_path / "masked", add_pooling_layer=False)

@@ -27,6 +27,30 @@ def test_documents_below_the_threshold_count_as_empty() -> None:
     assert float(flops(DOCUMENTS, threshold=2)) == 0
 
 
+def test_flops_of_distinct_documents_leave_out_their_own_squares() -> None:
+    # each slot has one pair of documents
+    pairs = [(DOCUMENTS[0, slot] * DOCUMENTS[1, slot]).sum() for slot in range(2)]
+    assert float(flops(DOCUMENTS, distinct=True)) == float(sum(pairs))
+    flat = DOCUMENTS.flatten(0, 1)
+    every = [float(flat[i] @ flat[j]) for i in range(4) for j in range(4) if i != j]
+    assert float(flops(DOCUMENTS, by_slot=False, distinct=True)) == pytest.approx(sum(every) / 12)
+    with pytest.raises(UsageError, match="at least two documents"):
+        flops(DOCUMENTS[:1], distinct=True)
+
+
+def test_flops_of_distinct_documents_of_a_batch_estimate_those_of_all() -> None:
+    every = torch.rand(40, 6, generator=torch.Generator().manual_seed(1))
+    batches = torch.stack([every[torch.randperm(40)[:4]] for _ in range(4000)])
+    means = every.mean(dim=0)
+    # without replacement: pairs of different documents of all forty
+    wanted = float(flops(every, distinct=True))
+    assert wanted == pytest.approx(float((means**2).sum()), rel=0.02)
+    mean = sum(float(flops(batch, distinct=True)) for batch in batches) / len(batches)
+    assert mean == pytest.approx(wanted, rel=0.02)
+    square = sum(float(flops(batch)) for batch in batches) / len(batches)
+    assert square > 1.05 * wanted
+
+
 def test_idf_makes_rare_tokens_cheap() -> None:
     idf = torch.tensor([1.0, 4.0])
     assert float(flops(DOCUMENTS, idf=idf)) == 4 + 0 + 1 + (3 / 4) ** 2

@@ -70,6 +70,7 @@ class Objective:
             threshold=recipe.flops_threshold,
             idf=idf,
             counts=counts,
+            distinct=recipe.flops_distinct,
         )
         schedule = recipe.lambda_schedule
         weight = weight_at(step, recipe.flops_d_lambda, recipe.flops_d_T, schedule)

@@ -24,6 +24,7 @@ def flops(
     threshold: int | None = None,
     idf: Tensor | None = None,
     counts: Tensor | None = None,
+    distinct: bool = False,
 ) -> Tensor:
     """Σ_t c_t·(mean |w_t|)².
 
@@ -33,6 +34,10 @@ def flops(
     all of them (l0 mask). idf: `(V,)`, weights are divided by it (the IDF-aware penalty as
     arXiv 2411.04403 v1 has it), so that rare tokens cost less. counts: c `(V,)`, how many tokens
     of the vocabulary each one stands for where they are a sample (`train/columns.py`); 1 without.
+    distinct: the mean of Σ_t c_t·w_it·w_jt over pairs of different documents i ≠ j. The square of a
+    batch's mean holds each document's own squares too, 1/N of them, which in small batches are most
+    of it and punish every large weight; without them the FLOPS of the collection are estimated
+    without bias. UsageError for a single document.
     """
     weights = documents.abs()
     if weights.dim() == 2:
@@ -46,8 +51,16 @@ def flops(
         weights = weights / idf
     if not by_slot:
         weights = weights.flatten(0, 1).unsqueeze(1)
-    squares = weights.mean(dim=0) ** 2
+    squares = _distinct_pairs(weights) if distinct else weights.mean(dim=0) ** 2
     return squares.sum() if counts is None else (squares * counts).sum()
+
+
+def _distinct_pairs(weights: Tensor) -> Tensor:
+    """((Σ_i w_i)² − Σ_i w_i²)/(N·(N − 1)) of `(N, …)`: the mean product of different rows."""
+    count = len(weights)
+    if count < 2:
+        raise UsageError("FLOPS of distinct documents need at least two documents in a batch")
+    return (weights.sum(dim=0) ** 2 - (weights**2).sum(dim=0)) / (count * (count - 1))
 
 
 def l1(documents: Tensor) -> Tensor:

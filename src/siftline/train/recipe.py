@@ -56,6 +56,7 @@ class Recipe:
     sample_num_one_query: negatives beside the positive (`posnegs`), or documents of a list (`kd`).
     use_in_batch_negatives: scores against every document of the batch. dropout: in every layer that
     has one, None as the backbone says. flops_d_T: steps until the penalty has its full weight.
+    flops_distinct: over pairs of different documents (`train/penalties.py`).
     vocabulary_sample: tokens, beside those of the batch's queries, whose weights a step computes
     (`train/columns.py`); None for the whole vocabulary.
     score_scale: S of the teachers' ensemble. eval_data: BEIR folders, FOLDER or FOLDER:SPLIT,
@@ -96,6 +97,7 @@ class Recipe:
     flops_q_T: int = 10_000
     flops_threshold: int | None = None
     flops_by_slot: bool = True
+    flops_distinct: bool = False
     lambda_schedule: Schedule = "quadratic"
     vocabulary_sample: int | None = None
     teachers: tuple[TeacherSpec, ...] = ()

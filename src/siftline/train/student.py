@@ -59,13 +59,25 @@ class Student(nn.Module):
         """A transformers folder with the tokenizer and, for inference-free queries, `idf.json`."""
         folder.mkdir(parents=True, exist_ok=True)
         self.documents.save(folder)
-        self.tokenizer.save_pretrained(str(folder))
+        self._save_tokenizer(folder)
         if self.queries is not None:
             weights = self.queries.weights.detach().tolist()
             tokens = self.tokenizer.convert_ids_to_tokens(range(len(self.tokenizer)))
             table = dict(zip(tokens, weights[: len(tokens)], strict=True))
             text = json.dumps(table, ensure_ascii=False)
             (folder / IDF_FILE).write_text(text, encoding="utf-8")
+
+    def _save_tokenizer(self, folder: Path) -> None:
+        """The tokenizer, without the lengths of the training.
+
+        A call leaves its truncation and padding in the tokenizer, and a file with the length of
+        the training would cut every text that the trained model ever reads.
+        """
+        raw = getattr(self.tokenizer, "backend_tokenizer", None)
+        if raw is not None:
+            raw.no_truncation()
+            raw.no_padding()
+        self.tokenizer.save_pretrained(str(folder))
 
     def load(self, folder: Path) -> None:
         """Take the weights of a folder that `save` wrote."""
