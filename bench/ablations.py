@@ -20,6 +20,7 @@ from pathlib import Path
 
 from bench.measurement import machine
 from siftline.experiment.sparse.encoding import INFERENCE_FREE, ModelChoice
+from siftline.experiment.sparse.models import MAX_LENGTH
 from siftline.experiment.sparse.report import markdown, to_json
 from siftline.experiment.sparse.terminal import evaluate_sparse
 from siftline.experiment.training.stages import read_stages
@@ -72,7 +73,7 @@ def main() -> None:
         options.data,
         "test",
         baseline=AS_IT_IS,
-        max_length=last.max_seq_length,
+        max_length=MAX_LENGTH,
     )
     report = f"{markdown(comparison)}\nMachine: {', '.join(machine().values())}.\n"
     (options.out / "ablations.md").write_text(report, encoding="utf-8")

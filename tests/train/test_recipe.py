@@ -94,6 +94,7 @@ def test_what_is_measured_by_either_name() -> None:
         ({"use_l0": "maybe"}, "use_l0 is 'maybe'"),
         ({"max_seq_length": 12.5}, "max_seq_length is 12.5"),
         ({"temperature": 0}, "above 0"),
+        ({"weight_interpolation": 0}, "above 0 and at most 1, not 0"),
         ({"dropout": 1}, "from 0 to below 1, not 1"),
         ({"data_type": "kd", "sample_num_one_query": 1}, "at least 2 for kd"),
         ({"train_file": []}, "needs 'train_file' or 'train_file_dir'"),

@@ -136,6 +136,25 @@ def test_a_killed_run_takes_the_same_samples_of_the_vocabulary(place: Path) -> N
         assert torch.equal(again[name], value), name
 
 
+def test_the_final_weights_lie_between_those_of_the_start_and_the_trained_ones(
+    place: Path, uninterrupted: Path
+) -> None:
+    between = weights(run(place, "between", weight_interpolation=0.25))
+    with pytest.raises(Killed):
+        run(place, "between-killed", [KillAt(7)], weight_interpolation=0.25)
+    again = weights(run(place, "between-killed", weight_interpolation=0.25))
+    start, trained = weights(place / "backbone"), weights(uninterrupted)
+    moved = 0
+    for name, value in between.items():
+        wanted = 0.25 * trained[name] + 0.75 * start[name]
+        torch.testing.assert_close(value, wanted, atol=1e-6, rtol=1e-5)
+        assert torch.equal(again[name], value), name
+        moved += not torch.equal(value, start[name])
+    assert moved > 5
+    table = place / "between" / FINAL / "idf.json"
+    assert table.read_text() == (uninterrupted / "idf.json").read_text()
+
+
 def test_accumulated_batches_take_the_same_steps(place: Path) -> None:
     out = run(place, "accumulated", batch_size=16, gradient_accumulation_steps=2, num_steps=4)
     assert len(losses(out.parent)) == 4

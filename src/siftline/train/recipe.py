@@ -59,6 +59,8 @@ class Recipe:
     flops_distinct: over pairs of different documents (`train/penalties.py`).
     vocabulary_sample: tokens, beside those of the batch's queries, whose weights a step computes
     (`train/columns.py`); None for the whole vocabulary.
+    weight_interpolation: share of the trained weights in the final model, the rest are those that
+    the stage began with (`Student.interpolate`); checkpoints hold the trained ones.
     score_scale: S of the teachers' ensemble. eval_data: BEIR folders, FOLDER or FOLDER:SPLIT,
     measured whenever the student is saved; eval_documents: of each, those judged for the queries
     included. early_stopping_patience: evaluations without progress. mlm_steps:
@@ -100,6 +102,7 @@ class Recipe:
     flops_distinct: bool = False
     lambda_schedule: Schedule = "quadratic"
     vocabulary_sample: int | None = None
+    weight_interpolation: float = 1.0
     teachers: tuple[TeacherSpec, ...] = ()
     score_scale: float = 30.0
     teacher_cache: str | None = None
@@ -210,6 +213,11 @@ def _check(recipe: Recipe, place: Place) -> None:
             raise UsageError(f"{key} is at least 1, not {value}", place)
     if recipe.dropout is not None and not 0 <= recipe.dropout < 1:
         raise UsageError(f"dropout is from 0 to below 1, not {recipe.dropout}", place)
+    if not 0 < recipe.weight_interpolation <= 1:
+        raise UsageError(
+            f"weight_interpolation is above 0 and at most 1, not {recipe.weight_interpolation}",
+            place,
+        )
     if recipe.temperature <= 0:
         raise UsageError(f"temperature is above 0, not {recipe.temperature}", place)
     least = 1 if recipe.data_type == "posnegs" else 2

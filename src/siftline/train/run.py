@@ -78,8 +78,9 @@ def train(
     steps = _steps(recipe, sets, arguments)
     _claim(out, recipe)
     checkpoint = _last_checkpoint(out)
-    if recipe.mlm_steps and checkpoint is None:
+    if recipe.mlm_steps:
         _warm_up(student, recipe, out / WARM_UP, arguments, progress)
+    start = student.document_weights() if recipe.weight_interpolation < 1 else None
     if ensemble is not None:
         in_batch = recipe.use_in_batch_negatives
         score_steps(ensemble.teachers, steps, in_batch=in_batch, progress=progress)
@@ -93,6 +94,8 @@ def train(
         callbacks=[*callbacks, *early_stopping(recipe)],
     )
     trainer.train(resume_from_checkpoint=checkpoint)
+    if start is not None:
+        student.interpolate(start, recipe.weight_interpolation)
     if process() == 0:
         student.save(out / FINAL)
         _report(out, trainer.state.log_history)

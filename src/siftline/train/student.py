@@ -94,6 +94,22 @@ class Student(nn.Module):
             with torch.no_grad():
                 self.queries.weights.copy_(idf_weights(table, self.tokenizer, len(self)))
 
+    def document_weights(self) -> dict[str, Tensor]:
+        """Copies of the document encoder's parameters by name, on the processor."""
+        named = self.documents.named_parameters()
+        return {name: parameter.detach().cpu().clone() for name, parameter in named}
+
+    @torch.no_grad()
+    def interpolate(self, start: Mapping[str, Tensor], share: float) -> None:
+        """Make the document encoder's parameters share·own + (1 − share)·start.
+
+        start: as `document_weights` gave them. What a small corpus teaches stays, and less of what
+        the backbone knew of other texts is lost (WiSE-FT, arXiv 2109.01903). The weights of query
+        tokens stay as they were trained.
+        """
+        for name, parameter in self.documents.named_parameters():
+            parameter.lerp_(start[name].to(parameter.device), 1 - share)
+
     def __len__(self) -> int:
         return self.documents.vocabulary
 
