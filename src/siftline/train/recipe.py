@@ -211,15 +211,7 @@ def _check(recipe: Recipe, place: Place) -> None:
         value = getattr(recipe, key)
         if value is not None and value < 1:
             raise UsageError(f"{key} is at least 1, not {value}", place)
-    if recipe.dropout is not None and not 0 <= recipe.dropout < 1:
-        raise UsageError(f"dropout is from 0 to below 1, not {recipe.dropout}", place)
-    if not 0 < recipe.weight_interpolation <= 1:
-        raise UsageError(
-            f"weight_interpolation is above 0 and at most 1, not {recipe.weight_interpolation}",
-            place,
-        )
-    if recipe.temperature <= 0:
-        raise UsageError(f"temperature is above 0, not {recipe.temperature}", place)
+    _check_ranges(recipe, place)
     least = 1 if recipe.data_type == "posnegs" else 2
     if recipe.sample_num_one_query < least:
         raise UsageError(
@@ -239,6 +231,18 @@ def _check(recipe: Recipe, place: Place) -> None:
         )
     _check_idf(recipe, place)
     _check_warm_up(recipe, place)
+
+
+def _check_ranges(recipe: Recipe, place: Place) -> None:
+    if recipe.dropout is not None and not 0 <= recipe.dropout < 1:
+        raise UsageError(f"dropout is from 0 to below 1, not {recipe.dropout}", place)
+    if not 0 < recipe.weight_interpolation <= 1:
+        raise UsageError(
+            f"weight_interpolation is above 0 and at most 1, not {recipe.weight_interpolation}",
+            place,
+        )
+    if recipe.temperature <= 0:
+        raise UsageError(f"temperature is above 0, not {recipe.temperature}", place)
 
 
 def _check_idf(recipe: Recipe, place: Place) -> None:
