@@ -29,7 +29,7 @@ QUESTIONS = (
     "compare two lists of lines and show the differences",
 )
 MODELS = (
-    "splade-tiny",
+    "siftline-sparse-tiny",
     "bge-small-en-v1.5",
     "answerai-colbert-small-v1-body",
     "ms-marco-MiniLM-L-12-v2",

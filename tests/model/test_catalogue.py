@@ -58,6 +58,7 @@ def test_the_models_that_must_be_there() -> None:
         "all-MiniLM-L6-v2",
         "ms-marco-MiniLM-L-12-v2",
         "answerai-colbert-small-v1-body",
+        "siftline-sparse-tiny",
         "splade-tiny",
         "multilingual-e5-small-4bit",
         "idf-bert-uncased",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,28 @@ def test_a_killed_run_takes_the_same_samples_of_the_vocabulary(place: Path) -> N
     again = weights(run(place, "sampled-killed", vocabulary_sample=10))
     for name, value in whole.items():
         assert torch.equal(again[name], value), name
+
+
+def test_a_run_of_a_backbone_with_old_names_goes_on(place: Path) -> None:
+    """Files from TensorFlow call the weight and the bias of a norm gamma and beta."""
+    from safetensors.torch import save_file
+
+    old = place / "old-names"
+    shutil.copytree(place / "backbone", old)
+    named = {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+            "LayerNorm.bias", "LayerNorm.beta"
+        ): value.clone()
+        for name, value in weights(old).items()
+    }
+    assert any(name.endswith("LayerNorm.beta") for name in named)
+    save_file(named, str(old / "model.safetensors"), {"format": "pt"})
+    with pytest.raises(Killed):
+        run(place, "old", [KillAt(7)], model_name_or_path="old-names")
+    student = open_student(run(place, "old", model_name_or_path="old-names"), idf=None)
+    whole = open_student(run(place, "new"), idf=None).document_weights()
+    for name, value in student.document_weights().items():
+        assert torch.equal(value, whole[name]), name
 
 
 def test_the_final_weights_lie_between_those_of_the_start_and_the_trained_ones(

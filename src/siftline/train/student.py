@@ -80,15 +80,21 @@ class Student(nn.Module):
         self.tokenizer.save_pretrained(str(folder))
 
     def load(self, folder: Path) -> None:
-        """Take the weights of a folder that `save` wrote."""
-        from safetensors.torch import load_file
+        """Take the weights of a folder that `save` wrote; ModelError if it holds another model.
 
-        state = load_file(str(folder / "model.safetensors"))
+        They are read as the backbone was: transformers writes the names of the file that it read,
+        and old files name the weights of a norm otherwise than its layers do.
+        """
         with self.documents.whole() as model:
-            unknown = model.load_state_dict(state, strict=False).unexpected_keys
+            try:
+                saved, found = type(model).from_pretrained(str(folder), output_loading_info=True)
+            except (OSError, RuntimeError) as error:
+                raise ModelError(f"'{folder}' holds another model: {error}") from error
+            unknown = [*found["unexpected_keys"], *found["missing_keys"]]
+            if unknown:
+                raise ModelError(f"'{folder}' holds another model: see {min(unknown)}")
+            model.load_state_dict(saved.state_dict())
             model.tie_weights()
-        if unknown:
-            raise ModelError(f"'{folder}' holds another model: it has {unknown[0]}")
         if self.queries is not None:
             table = IdfTable.from_file(folder / IDF_FILE)
             with torch.no_grad():
