@@ -59,9 +59,7 @@ def test_its_card_names_the_data_and_their_licences() -> None:
         ("why does an airplane fly", "wing"),
     ],
 )
-def test_it_finds_what_says_it_in_other_words(
-    app: Application, question: str, answer: str
-) -> None:
+def test_it_finds_what_says_it_in_other_words(app: Application, question: str, answer: str) -> None:
     result = app.query(query=question, ranking="sparse", timeout=60)
     assert result.hits[0].id.endswith(f"::{answer}")
 
