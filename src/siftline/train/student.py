@@ -105,7 +105,6 @@ class Student(nn.Module):
         named = self.documents.named_parameters()
         return {name: parameter.detach().cpu().clone() for name, parameter in named}
 
-    @torch.no_grad()
     def interpolate(self, start: Mapping[str, Tensor], share: float) -> None:
         """Make the document encoder's parameters share·own + (1 − share)·start.
 
@@ -113,8 +112,9 @@ class Student(nn.Module):
         the backbone knew of other texts is lost (WiSE-FT, arXiv 2109.01903). The weights of query
         tokens stay as they were trained.
         """
-        for name, parameter in self.documents.named_parameters():
-            parameter.lerp_(start[name].to(parameter.device), 1 - share)
+        with torch.no_grad():
+            for name, parameter in self.documents.named_parameters():
+                parameter.lerp_(start[name].to(parameter.device), 1 - share)
 
     def __len__(self) -> int:
         return self.documents.vocabulary
