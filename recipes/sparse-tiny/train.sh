@@ -15,8 +15,9 @@ for set in nfcorpus nq_wiki_pool medquad squad_dev cranfield; do
   evaluated+=(--not-in "$data/$set")
 done
 
+# Hard negatives are what the untrained model finds: splade-tiny with weights of the corpus.
 mine() { # SET QUERIES
-  [ -f "$out/$1.jsonl.gz" ] || siftline mine examples/sparse --profile sparse --data "$data/$1" \
+  [ -f "$out/$1.jsonl.gz" ] || siftline mine examples/beir --profile sparse-idf --data "$data/$1" \
     --index "$out/index/$1" --queries "$2" --negatives 14 --sample random --depth 60 \
     --out "$out/$1.jsonl.gz" "${evaluated[@]}"
 }

@@ -39,8 +39,10 @@ def test_flops_of_distinct_documents_leave_out_their_own_squares() -> None:
 
 
 def test_flops_of_distinct_documents_of_a_batch_estimate_those_of_all() -> None:
-    every = torch.rand(40, 6, generator=torch.Generator().manual_seed(1))
-    batches = torch.stack([every[torch.randperm(40)[:4]] for _ in range(4000)])
+    generator = torch.Generator().manual_seed(1)
+    every = torch.rand(40, 6, generator=generator)
+    chosen = [torch.randperm(40, generator=generator)[:4] for _ in range(4000)]
+    batches = torch.stack([every[rows] for rows in chosen])
     means = every.mean(dim=0)
     # without replacement: pairs of different documents of all forty
     wanted = float(flops(every, distinct=True))
