@@ -118,6 +118,35 @@ def test_a_head_is_warmed_up_once(tmp_path: Path) -> None:
     assert all(torch.equal(again[key], value) for key, value in expected.items())
 
 
+def test_a_calibrated_head_is_what_the_steps_begin_with(tmp_path: Path) -> None:
+    material(tmp_path, headless=True)
+    path = write_recipe(
+        tmp_path,
+        "calibrated.yaml",
+        head_density=0.25,
+        num_steps=1,
+        learning_rate=0,
+        max_seq_length=32,
+    )
+    (recipe,) = read_stages([path])
+    seen: list[tuple[str, int, int | None]] = []
+    final = train_stage(recipe, tmp_path, progress=lambda *told: seen.append(told))
+    assert seen[-1][0] == "texts for the head's bias" and seen[-1][1] == seen[-1][2]
+    warm = tmp_path / "out" / "warm_up"
+    assert json.loads((warm / "losses.json").read_text()) == []
+    name = "cls.predictions.bias"
+    assert float(weights(warm)[name][5:].abs().min()) > 0
+    assert torch.equal(weights(warm)[name], weights(final)[name])
+    active = log_of(tmp_path / "out")[0]["d_active"]
+    assert 0.15 < active / 65 < 0.35
+
+
+@pytest.mark.parametrize("density", [0, 1, -0.5])
+def test_a_density_that_is_no_part(place: Path, density: float) -> None:
+    with pytest.raises(UsageError, match="head_density is above 0 and below 1"):
+        read_stages([write_recipe(place, "dense.yaml", head_density=density)])
+
+
 def test_warm_up_needs_texts(place: Path) -> None:
     with pytest.raises(UsageError, match="mlm_steps needs 'mlm_corpus'"):
         read_stages([write_recipe(place, "no-texts.yaml", mlm_steps=5)])

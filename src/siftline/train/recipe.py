@@ -65,7 +65,8 @@ class Recipe:
     measured whenever the student is saved; eval_documents: of each, those judged for the queries
     included. early_stopping_patience: evaluations without progress. mlm_steps:
     masked-language-model steps on mlm_corpus that warm up a head; mlm_backbone: and the backbone
-    with it.
+    with it. head_density: part of the training's documents in which a token weighs something when
+    the first step begins (`train/calibration.py`); None leaves the bias of the head as it is.
     arguments: for `transformers.TrainingArguments`.
     """
 
@@ -117,6 +118,7 @@ class Recipe:
     mlm_learning_rate: float = 1e-3
     mlm_batch_size: int = 32
     mlm_backbone: bool = False
+    head_density: float | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -241,6 +243,8 @@ def _check_ranges(recipe: Recipe, place: Place) -> None:
             f"weight_interpolation is above 0 and at most 1, not {recipe.weight_interpolation}",
             place,
         )
+    if recipe.head_density is not None and not 0 < recipe.head_density < 1:
+        raise UsageError(f"head_density is above 0 and below 1, not {recipe.head_density}", place)
     if recipe.temperature <= 0:
         raise UsageError(f"temperature is above 0, not {recipe.temperature}", place)
 

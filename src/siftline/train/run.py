@@ -1,7 +1,7 @@
 """One stage from its recipe to `final_model/`: what is trained, where it goes on, what it leaves.
 
 OUT/checkpoint-1000/ …   weights, optimizer and random states: a killed run goes on from the last
-OUT/warm_up/             the head after its masked-language-model steps, where there were any
+OUT/warm_up/             the head before the first step, where the recipe prepares it
 OUT/final_model/         the trained encoder
 OUT/training_config.json, training_losses.png, training_log.json
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
@@ -22,6 +23,7 @@ import torch
 from siftline.encode.idf import IdfTable
 from siftline.errors import MissingExtraError, UsageError
 from siftline.model.progress import Progress, silent
+from siftline.train.calibration import TEXTS, calibrate_bias
 from siftline.train.corpus import read_corpus
 from siftline.train.data import Batches, Steps, TrainingSet, read_training_set
 from siftline.train.evaluation import early_stopping, evaluation_settings
@@ -78,8 +80,8 @@ def train(
     steps = _steps(recipe, sets, arguments)
     _claim(out, recipe)
     checkpoint = _last_checkpoint(out)
-    if recipe.mlm_steps:
-        _warm_up(student, recipe, out / WARM_UP, arguments, progress)
+    if recipe.mlm_steps or recipe.head_density is not None:
+        _prepare_head(student, recipe, sets, out / WARM_UP, arguments, progress)
     start = student.document_weights() if recipe.weight_interpolation < 1 else None
     if ensemble is not None:
         in_batch = recipe.use_in_batch_negatives
@@ -128,36 +130,62 @@ def _steps(recipe: Recipe, sets: Sequence[TrainingSet], arguments: Any) -> Steps
     return Steps(arguments.max_steps * accumulated, epoch)
 
 
-def _warm_up(
-    student: Student, recipe: Recipe, folder: Path, arguments: Any, progress: Progress
+def _prepare_head(
+    student: Student,
+    recipe: Recipe,
+    sets: Sequence[TrainingSet],
+    folder: Path,
+    arguments: Any,
+    progress: Progress,
 ) -> None:
-    """Teach the head in masked-language-model steps, or take what an earlier run has learnt."""
+    """Warm up and calibrate the head, or take what an earlier run has made of it."""
     if folder.is_dir():
         student.load(folder)
         return
-    settings = WarmUp(
-        recipe.mlm_steps,
-        learning_rate=recipe.mlm_learning_rate,
-        batch_size=recipe.mlm_batch_size,
-        max_length=recipe.max_seq_length,
-        backbone=recipe.mlm_backbone,
-        seed=arguments.seed,
-    )
-    corpus = Path(recipe.mlm_corpus or "")
     student.to(arguments.device)
-
-    def told(step: int, loss: float) -> None:
-        progress("masked-language-model steps", step, settings.steps)
-
-    losses = warm_up_head(
-        student.documents, student.tokenizer, lambda: read_corpus(corpus), settings, told
-    )
+    losses = _warm_up(student, recipe, arguments.seed, progress) if recipe.mlm_steps else []
+    if recipe.head_density is not None:
+        texts = _documents(sets, TEXTS, arguments.seed)
+        calibrate_bias(
+            student.documents,
+            student.tokenizer,
+            texts,
+            recipe.head_density,
+            max_length=recipe.max_seq_length,
+            told=lambda done: progress("texts for the head's bias", done, len(texts)),
+        )
     if process() == 0:
         partial = folder.with_name(folder.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
         student.save(partial)
         (partial / "losses.json").write_text(json.dumps(losses), encoding="utf-8")
         os.replace(partial, folder)
+
+
+def _warm_up(student: Student, recipe: Recipe, seed: int, progress: Progress) -> list[float]:
+    """Teach the head in masked-language-model steps; their losses."""
+    settings = WarmUp(
+        recipe.mlm_steps,
+        learning_rate=recipe.mlm_learning_rate,
+        batch_size=recipe.mlm_batch_size,
+        max_length=recipe.max_seq_length,
+        backbone=recipe.mlm_backbone,
+        seed=seed,
+    )
+    corpus = Path(recipe.mlm_corpus or "")
+
+    def told(step: int, loss: float) -> None:
+        progress("masked-language-model steps", step, settings.steps)
+
+    return warm_up_head(
+        student.documents, student.tokenizer, lambda: read_corpus(corpus), settings, told
+    )
+
+
+def _documents(sets: Sequence[TrainingSet], count: int, seed: int) -> list[str]:
+    """Up to `count` different documents of the training, drawn at random."""
+    every = {text for one in sets for row in one.rows for text in row.documents}
+    return random.Random(seed).sample(sorted(every), min(count, len(every)))
 
 
 def training_sets(recipe: Recipe) -> list[TrainingSet]:
