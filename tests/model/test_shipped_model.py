@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import siftline
@@ -37,6 +38,18 @@ def test_it_comes_without_a_download(tmp_path: Path, monkeypatch: pytest.MonkeyP
     weights = json.loads((folder / "idf.json").read_text(encoding="utf-8"))
     assert len(weights) == 30522
     assert weights["heart"] > 5 * weights["of"]
+
+
+def test_the_table_of_its_corpus_holds_counts_of_passages() -> None:
+    text = shipped().joinpath(NAME, "corpus-idf.json").read_text(encoding="utf-8")
+    table = json.loads(text)
+    trained = json.loads(shipped().joinpath(NAME, "idf.json").read_text(encoding="utf-8"))
+    assert table.keys() == trained.keys()
+    passages = 18_891 + 8_100 + 15_809  # of SQuAD, QED and MedQuAD
+    counts = np.array([(passages + 1) / np.exp(w) - 0.5 for w in table.values() if w != 1.0])
+    assert len(counts) > 25_000
+    assert counts.min() == pytest.approx(1) and counts.max() < passages
+    np.testing.assert_allclose(counts, counts.round(), atol=1e-6)
 
 
 def refused(*_: object) -> None:
