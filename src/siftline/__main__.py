@@ -396,6 +396,10 @@ def models_export(
     dequantize: Annotated[
         bool, typer.Option("--dequantize", help="int8 ONNX to fp32 weights.")
     ] = False,
+    prune_ratio: Annotated[
+        float | None,
+        typer.Option(metavar="R", help="Leave out weights up to R times a text's largest."),
+    ] = None,
     max_length: Annotated[
         int | None, typer.Option(min=3, help="Tokens of a text, for those that keep it.")
     ] = None,
@@ -408,7 +412,7 @@ def models_export(
     from siftline.experiment.exports import Options
     from siftline.terminal import export_and_show
 
-    options = Options(optimize, quantize, dequantize, max_length, name, version)
+    options = Options(optimize, quantize, dequantize, prune_ratio, max_length, name, version)
     export_and_show(source, out, form, options)
 
 

@@ -29,6 +29,7 @@ def final(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("form", "more", "written"),
     [
         ("onnx", ["--quantize", "int8"], "model.onnx"),
+        ("onnx", ["--prune-ratio", "0.3"], "model.onnx"),
         ("sentence-transformers", ["--max-length", "20"], "router_config.json"),
         ("opensearch", ["--name", "toy", "--version", "1.2.3"], "toy-1.2.3-torch_script.zip"),
     ],
@@ -52,6 +53,7 @@ def test_the_command(final: Path, tmp_path: Path, form: str, more: list[str], wr
         ("onnx", {"max_length": 5}, "not for the format onnx"),
         ("onnx", {"version": "1.0.0"}, "not for the format onnx"),
         ("opensearch", {"quantize": "int8"}, "for the format onnx, not opensearch"),
+        ("opensearch", {"prune_ratio": 0.3}, "for the format onnx, not opensearch"),
         ("sentence-transformers", {"name": "a"}, "for the format opensearch"),
     ],
 )

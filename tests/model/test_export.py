@@ -21,7 +21,7 @@ from small_models import (
 
 from siftline.errors import ModelError, UsageError
 from siftline.model.convert.architecture import read_config, read_encoder
-from siftline.model.convert.export import export
+from siftline.model.convert.export import HeadChoice, export
 from siftline.model.convert.heads import Head, build
 from siftline.model.convert.recipe import read_recipe
 from siftline.model.convert.reference import evaluate
@@ -130,7 +130,7 @@ def test_sparse_equals_transformers(tmp_path: Path, architecture: str, tile: int
     if architecture == "RobertaForMaskedLM":
         inputs["input_ids"] = np.where(inputs["attention_mask"] > 0, inputs["input_ids"], 1)
     logits = torch_output(model, inputs)
-    export(tmp_path / "in", tmp_path / "out", tile=tile)
+    export(tmp_path / "in", tmp_path / "out", head=HeadChoice(tile=tile))
     expected = sparse_weights(logits, inputs["attention_mask"])
     output = run(tmp_path / "out", inputs)
     assert output.shape == (3, VOCABULARY)
@@ -138,9 +138,32 @@ def test_sparse_equals_transformers(tmp_path: Path, architecture: str, tile: int
     np.testing.assert_allclose(output, expected, atol=5e-5)
 
 
+def test_small_weights_are_left_out(tmp_path: Path) -> None:
+    model = save(tmp_path / "in", "BertForMaskedLM", **SIZES)
+    export(tmp_path / "in", tmp_path / "out", head=HeadChoice(prune_ratio=0.4))
+    whole = sparse_weights(torch_output(model, feeds()), feeds()["attention_mask"])
+    kept = whole > 0.4 * whole.max(axis=1, keepdims=True)
+    assert 0 < kept.sum() < (whole > 0).sum()
+    output = run(tmp_path / "out", feeds())
+    np.testing.assert_allclose(output, np.where(kept, whole, 0), atol=5e-5)
+
+
+def test_what_cannot_be_pruned(tmp_path: Path) -> None:
+    save(tmp_path / "in", "BertForMaskedLM", **SIZES)
+    with pytest.raises(UsageError, match="prune-ratio is from 0 to below 1, not 1"):
+        export(tmp_path / "in", tmp_path / "out", head=HeadChoice(prune_ratio=1.0))
+    logits = HeadChoice("sparse-logits", prune_ratio=0.1)
+    with pytest.raises(UsageError, match="for sparse encoders, and this is made as"):
+        export(tmp_path / "in", tmp_path / "out", head=logits)
+    export(tmp_path / "in", tmp_path / "made")
+    with pytest.raises(UsageError, match="is ONNX already: --prune-ratio is for weights"):
+        export(tmp_path / "made", tmp_path / "out", head=HeadChoice(prune_ratio=0.1))
+    assert not (tmp_path / "out").exists()
+
+
 def test_plain_logits(tmp_path: Path) -> None:
     model = save(tmp_path / "in", "BertForMaskedLM", **SIZES)
-    export(tmp_path / "in", tmp_path / "out", task="sparse-logits")
+    export(tmp_path / "in", tmp_path / "out", head=HeadChoice("sparse-logits"))
     output, expected = run(tmp_path / "out", feeds()), torch_output(model, feeds())
     real = feeds()["attention_mask"] > 0
     np.testing.assert_allclose(output[real], expected[real], atol=1e-4)
@@ -177,7 +200,7 @@ def test_late_interaction(tmp_path: Path) -> None:
     tensors = dict(read_weights(folder))
     projection = np.random.default_rng(0).normal(size=(6, 16)).astype(np.float32)
     write_safetensors(folder / "model.safetensors", {**tensors, "linear.weight": projection})
-    report = export(folder, tmp_path / "out", task="late-interaction")
+    report = export(folder, tmp_path / "out", head=HeadChoice("late-interaction"))
     output = run(tmp_path / "out", feeds())
     hidden = evaluate(bert_encoder(), Head("dense"), feeds())
     expected = hidden @ projection.T
@@ -260,7 +283,7 @@ def test_report_and_companions(bert: Path, tmp_path: Path) -> None:
 def test_quantising_reaches_the_sparse_head(bert: Path, tmp_path: Path) -> None:
     import onnx
 
-    export(bert, tmp_path / "out", quantize="int8", tile=16)
+    export(bert, tmp_path / "out", quantize="int8", head=HeadChoice(tile=16))
     model = onnx.load(str(tmp_path / "out" / "model.onnx"))
     kinds = [node.op_type for node in model.graph.node]
     assert kinds.count("MatMulInteger") == 2 * 6 + 1 + 4
@@ -280,7 +303,7 @@ def test_onnx_to_onnx(tmp_path: Path) -> None:
     [
         ({"quantize": "int4"}, "unknown quantisation 'int4'"),
         ({"quantize": "int8", "dequantize": True}, "exclude each other"),
-        ({"task": "dens"}, "unknown task 'dens'"),
+        ({"head": HeadChoice("dens")}, "unknown task 'dens'"),
     ],
 )
 def test_wrong_options(bert: Path, tmp_path: Path, options: dict[str, Any], message: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from small_models import VOCABULARY, feeds
 
 from siftline.errors import ModelError
-from siftline.model.convert.export import export
+from siftline.model.convert.export import HeadChoice, export
 from siftline.model.session import open_session
 
 pytest.importorskip("onnxscript")
@@ -44,7 +44,7 @@ def test_another_architecture(tmp_path: Path, architecture: str) -> None:
     import torch
 
     model = save(tmp_path / "in", architecture)
-    report = export(tmp_path / "in", tmp_path / "out", tile=16)
+    report = export(tmp_path / "in", tmp_path / "out", head=HeadChoice(tile=16))
     assert report.steps[0].compared_with == "torch model"
     assert report.steps[0].difference < 1e-4
     inputs = {name: feeds(2, 13)[name] for name in ("input_ids", "attention_mask")}
@@ -64,4 +64,4 @@ def test_another_architecture(tmp_path: Path, architecture: str) -> None:
 def test_a_task_without_a_torch_class(tmp_path: Path) -> None:
     save(tmp_path / "in", "ModernBertModel")
     with pytest.raises(ModelError, match="'late-interaction' cannot be exported"):
-        export(tmp_path / "in", tmp_path / "out", task="late-interaction")
+        export(tmp_path / "in", tmp_path / "out", head=HeadChoice("late-interaction"))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from siftline.errors import MissingExtraError, UsageError
-from siftline.model.convert.export import Step, export
+from siftline.model.convert.export import HeadChoice, Step, export
 from siftline.schema.nearest import nearest
 
 Form = Literal["onnx", "sentence-transformers", "opensearch"]
@@ -17,14 +17,16 @@ FORMS: tuple[str, ...] = get_args(Form)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """optimize, quantize, dequantize: of ONNX. max_length: tokens of a text, of the other forms.
+    """optimize, quantize, dequantize, prune_ratio: of ONNX.
 
-    name, version: of an OpenSearch model; the name of the folder and 1.0.0 without.
+    max_length: tokens of a text, of the other forms. name, version: of an OpenSearch model; the
+    name of the folder and 1.0.0 without.
     """
 
     optimize: bool = False
     quantize: str | None = None
     dequantize: bool = False
+    prune_ratio: float | None = None
     max_length: int | None = None
     name: str | None = None
     version: str | None = None
@@ -38,7 +40,8 @@ def export_model(source: str, out: Path, form: str, options: Options) -> Sequenc
     """
     if form not in FORMS:
         raise UsageError(f"unknown format '{form}'{nearest(form, FORMS)}")
-    of_onnx = options.optimize or options.quantize or options.dequantize
+    pruned = options.prune_ratio is not None
+    of_onnx = options.optimize or options.quantize or options.dequantize or pruned
     registered = options.name is not None or options.version is not None
     if form == "onnx":
         if options.max_length or registered:
@@ -49,10 +52,12 @@ def export_model(source: str, out: Path, form: str, options: Options) -> Sequenc
             optimize=options.optimize,
             quantize=options.quantize,
             dequantize=options.dequantize,
+            head=HeadChoice(prune_ratio=options.prune_ratio),
         ).steps
     if of_onnx:
         raise UsageError(
-            f"--optimize, --quantize and --dequantize are for the format onnx, not {form}"
+            "--optimize, --quantize, --dequantize and --prune-ratio are for the format onnx, "
+            f"not {form}"
         )
     try:
         from transformers.utils import logging

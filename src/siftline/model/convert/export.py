@@ -65,6 +65,23 @@ class ExportReport:
     outputs: tuple[Port, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class HeadChoice:
+    """What to write after the encoder where it is not what the folder says.
+
+    task: one of `heads.TASKS`; `sparse-logits` gives the plain logits. tile: vocabulary columns per
+    step of a sparse head. prune_ratio r: of a sparse head, a weight stays where w > r·max(w).
+    """
+
+    task: str | None = None
+    tile: int = TILE
+    prune_ratio: float | None = None
+
+
+#: As the folder says.
+AS_IT_IS = HeadChoice()
+
+
 def export(
     source: str | Path,
     out: Path,
@@ -72,26 +89,26 @@ def export(
     optimize: bool = False,
     quantize: str | None = None,
     dequantize: bool = False,
-    task: str | None = None,
-    tile: int = TILE,
+    head: HeadChoice = AS_IT_IS,
 ) -> ExportReport:
     """Write `out/model.onnx` with the tokenizer beside it.
 
     source: a folder with safetensors or `model.onnx`, an .onnx file, or a catalogue name.
-    quantize: `int8`. task: one of `heads.TASKS` instead of what the folder says; `sparse-logits`
-    gives the plain logits. tile: vocabulary columns per step of the sparse head. Every step is
-    compared with what it started from. Raises UsageError for options that exclude each other,
-    ModelError where the source is not a model; then `out` is as before.
+    quantize: `int8`. Every step is compared with what it started from. Raises UsageError for
+    options that exclude each other, ModelError where the source is not a model; then `out` is as
+    before.
     """
     if quantize not in (None, "int8"):
         raise UsageError(f"unknown quantisation '{quantize}' (known: int8)")
     if quantize and dequantize:
         raise UsageError("--quantize and --dequantize exclude each other")
+    if head.prune_ratio is not None and not 0 <= head.prune_ratio < 1:
+        raise UsageError(f"--prune-ratio is from 0 to below 1, not {head.prune_ratio}")
     folder, hints = resolve(source)
     out = Path(out)
     with _scratch_inside(out) as scratch:
         work = _Work(scratch, folder)
-        kind = work.start(task, tile, hints)
+        kind = work.start(head, hints)
         if dequantize:
             work.step("dequantize", dequantize_file)
         if quantize:
@@ -166,33 +183,38 @@ class _Work:
         self.queries: Path | None = None
         self.steps: list[Step] = []
 
-    def start(self, task: str | None, tile: int, hints: Hints) -> str:
+    def start(self, wanted: HeadChoice, hints: Hints) -> str:
         """Build the model from weights, or take the ONNX file there is; returns the task."""
         source = self._source
         onnx_file = source if source.is_file() else source / MODEL
         if source.is_file() or not _has_weights(source):
             if not onnx_file.is_file():
                 raise ModelError(f"{source} has neither safetensors weights nor {MODEL}")
-            if task is not None:
+            if wanted.task is not None:
                 raise UsageError(f"{onnx_file} is ONNX already: its task cannot be changed")
+            if wanted.prune_ratio is not None:
+                raise UsageError(f"{onnx_file} is ONNX already: --prune-ratio is for weights")
             self.current = self._scratch / MODEL
             shutil.copyfile(onnx_file, self.current)
             return hints.task or "onnx"
-        return self._build(task, tile, hints)
+        return self._build(wanted, hints)
 
-    def _build(self, task: str | None, tile: int, hints: Hints) -> str:
+    def _build(self, wanted: HeadChoice, hints: Hints) -> str:
         packed = any(self._source.glob("*-q4.bin"))
         recipe = Recipe(self._source, "dense") if packed else read_recipe(self._source)
         if (recipe.transformer / "tokenizer.json").is_file():
             self.texts = recipe.transformer
         self.queries = recipe.queries
         zeroed = hints.zero_special_tokens or recipe.zero_special_tokens
+        kind = known_task(wanted.task or hints.task or recipe.task)
+        if wanted.prune_ratio is not None and kind != "sparse":
+            raise UsageError(f"--prune-ratio is for sparse encoders, and this is made as '{kind}'")
         head = Head(
-            known_task(task or hints.task or recipe.task),
+            kind,
             hints.logarithms or recipe.logarithms,
             special_tokens(self.texts) if zeroed else (),
-            tile,
-            recipe.prune_ratio,
+            wanted.tile,
+            recipe.prune_ratio if wanted.prune_ratio is None else wanted.prune_ratio,
         )
         built = self._scratch / "built.onnx"
         if packed or supported(read_config(recipe.transformer)):
