@@ -7,4 +7,4 @@ set -euo pipefail
 recipes/sparse-tiny/data.sh "$1"
 siftline train recipes/sparse-minilm/train.yaml
 siftline models export build/sparse-minilm/run/final_model --out build/sparse-minilm/onnx \
-  --quantize int8 --prune-ratio 0.3
+  --quantize int8

@@ -146,6 +146,8 @@ def test_small_weights_are_left_out(tmp_path: Path) -> None:
     assert 0 < kept.sum() < (whole > 0).sum()
     output = run(tmp_path / "out", feeds())
     np.testing.assert_allclose(output, np.where(kept, whole, 0), atol=5e-5)
+    config = json.loads((tmp_path / "out" / "config.json").read_text(encoding="utf-8"))
+    assert config["sparse_head"] == {"prune_ratio": 0.4}
 
 
 def test_what_cannot_be_pruned(tmp_path: Path) -> None:

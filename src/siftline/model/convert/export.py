@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ from siftline.model.convert.heads import TILE, Head
 from siftline.model.convert.make import known_task, read_source, special_tokens, write_checked
 from siftline.model.convert.quantize import dequantize_file, optimize_file, quantize_file
 from siftline.model.convert.query_weights import write_query_weights
-from siftline.model.convert.recipe import Recipe, read_recipe
+from siftline.model.convert.recipe import HEAD_KEY, Recipe, read_recipe
 from siftline.model.convert.samples import largest_difference, sample_inputs
 from siftline.model.convert.transformer import MASK
 from siftline.model.convert.weights import read_safetensors, read_weights
@@ -116,6 +117,8 @@ def export(
         if optimize:
             work.step("optimize", optimize_file)
         copy_companions((work.texts, work.base), out)
+        if head.prune_ratio is not None:
+            _say_pruned(out / "config.json", head.prune_ratio)
         if work.queries is not None and not (out / IDF).is_file():
             write_query_weights(work.queries, out / IDF)
         work.current.replace(out / MODEL)
@@ -129,6 +132,14 @@ def copy_companions(folders: Sequence[Path], out: Path) -> None:
         found = next((f / name for f in folders if (f / name).is_file()), None)
         if found is not None and found.resolve() != (out / name).resolve():
             shutil.copyfile(found, out / name)
+
+
+def _say_pruned(path: Path, ratio: float) -> None:
+    """Write the ratio into a config.json, where there is one."""
+    if path.is_file():
+        config = json.loads(path.read_text("utf-8"))
+        config[HEAD_KEY] = {**config.get(HEAD_KEY, {}), "prune_ratio": ratio}
+        path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 @contextmanager
